@@ -130,6 +130,13 @@ impl State {
                     self.attach(at, *policy, *holder, false);
                 }
             }
+            Event::PolicyDeleted { policy, .. } => {
+                // A forced delete named its holders before this; evidence may not have.
+                for holder in self.holders(*policy).iter() {
+                    self.attach(at, *policy, *holder, false);
+                }
+                Arc::make_mut(&mut self.root).apply(at, event);
+            }
             Event::InlinePolicyPut { holder, name, document, .. } => {
                 self.inline(at, *holder, |inline| drop(inline.insert(name.clone(), Arc::clone(document))));
             }
@@ -605,7 +612,6 @@ impl Root {
                 if let Some(record) = self.policies.get(policy) {
                     self.policy_names.remove(&(record.org, folded(&record.name)));
                 }
-                self.attached.remove(policy);
                 self.change_policy(at, *policy, |p| p.deleted_at = Some(at.time));
             }
             _ => {}

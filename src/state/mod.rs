@@ -16,6 +16,7 @@ pub mod handle;
 pub mod history;
 pub mod record;
 mod root;
+pub mod snapshot;
 mod table;
 
 pub use evidence::Evidence;
