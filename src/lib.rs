@@ -5,4 +5,5 @@
 //! lowest first; a module names only modules above it in this list (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+pub mod policy;
 pub mod sys;
