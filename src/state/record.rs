@@ -357,6 +357,7 @@ impl KeyStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderRecord {
     pub provider: CompactString,
+    #[serde(with = "crate::model::bytes")]
     pub key_hash: [u8; 32],
     pub explicit_orgs: bool,
     pub created_at: Time,
@@ -373,6 +374,7 @@ pub struct TokenRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSeen {
     pub seq: Seq,
+    #[serde(with = "crate::model::bytes")]
     pub body_hash: [u8; 16],
     pub forget_at: Time,
 }
