@@ -6,3 +6,5 @@
 #![deny(unsafe_code)]
 
 pub mod sys;
+
+pub mod log;
