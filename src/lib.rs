@@ -13,3 +13,5 @@ pub mod policy;
 pub mod state;
 /// 0: files and clocks, real and simulated.
 pub mod sys;
+
+pub mod log;
