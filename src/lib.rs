@@ -5,5 +5,6 @@
 //! lowest first; a module names only modules above it in this list (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+pub mod model;
 pub mod policy;
 pub mod sys;

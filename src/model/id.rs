@@ -1,0 +1,243 @@
+//! Every id: what names a commit, an org, a user, a group, a policy, a key, a bucket.
+//!
+//! Invariants
+//! - An `AccessKeyId` is 16 to 128 of `[A-Za-z0-9_]` (botocore 1.44.5, IAM `accessKeyIdType`); parsed once, trusted after.
+//! - A `KeyUid` follows from its access key id and from whether it is live or evidence, so the same id has the same
+//!   uid on every machine, and an id cannot be used twice in one of the two worlds.
+//!
+//! Not here: drawing new ids (`ledger::fresh`).
+
+use super::limits::{self, Invalid};
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The number of a commit: 1 for a ledger's first, then one more each; 0 means "before the first".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Seq {
+        Seq(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+macro_rules! uid {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub [u8; 16]);
+
+        impl $name {
+            /// The uid that follows from `parts` alone: evidence gets the same uids in whatever order it arrives.
+            #[must_use]
+            pub fn derived(parts: &[&[u8]]) -> Self {
+                Self(derive(concat!("keyledger 2026-11 ", stringify!($name)), parts))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                for byte in self.0 {
+                    write!(f, "{byte:02x}")?;
+                }
+                Ok(())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+    };
+}
+
+uid!(
+    /// An org, live or evidence.
+    OrgUid
+);
+uid!(
+    /// A user; survives renames.
+    UserUid
+);
+uid!(
+    /// A group; survives renames.
+    GroupUid
+);
+uid!(
+    /// A policy.
+    PolicyUid
+);
+uid!(
+    /// An access key: see [`AccessKeyId::uid`].
+    KeyUid
+);
+
+fn derive(context: &str, parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut uid = [0; 16];
+    hasher.finalize_xof().fill(&mut uid);
+    uid
+}
+
+impl OrgUid {
+    /// The evidence org of an account.
+    #[must_use]
+    pub fn evidence(account: AccountId) -> Self {
+        Self::derived(&[b"evidence", &account.0.to_le_bytes()])
+    }
+}
+
+/// The two worlds an access key id can stand in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    Live,
+    Evidence,
+}
+
+/// An access key id: 16 to 128 of `[A-Za-z0-9_]`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct AccessKeyId(CompactString);
+
+impl AccessKeyId {
+    /// # Errors
+    /// [`Invalid`] when the text is too short, too long or has another character.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        limits::access_key_id(text)?;
+        Ok(Self(CompactString::new(text)))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key's uid: XXH3-128 of the id, seeded by its world. Not secret and not collision-proof against whoever
+    /// chooses ids, so the record behind a uid names its id and is compared before it is believed; a create whose
+    /// uid is taken by another id is refused.
+    #[must_use]
+    pub fn uid(&self, world: World) -> KeyUid {
+        Self::uid_of(&self.0, world)
+    }
+
+    /// [`AccessKeyId::uid`] of text that was not parsed yet.
+    #[must_use]
+    pub fn uid_of(text: &str, world: World) -> KeyUid {
+        let seed = match world {
+            World::Live => 0x6b65_796c_6564_6765,
+            World::Evidence => 0x6576_6964_656e_6365,
+        };
+        KeyUid(xxhash_rust::xxh3::xxh3_128_with_seed(text.as_bytes(), seed).to_le_bytes())
+    }
+
+    /// Whether this is a temporary AWS key (`ASIA…`).
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.0.starts_with("ASIA")
+    }
+}
+
+impl fmt::Display for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for AccessKeyId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = CompactString::deserialize(deserializer)?;
+        limits::access_key_id(&text).map_err(serde::de::Error::custom)?;
+        Ok(Self(text))
+    }
+}
+
+/// A 12-digit account id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountId(pub u64);
+
+impl AccountId {
+    /// # Errors
+    /// [`Invalid`] unless the text is 12 digits.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.len() == 12
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(number) = text.parse()
+        {
+            return Ok(Self(number));
+        }
+        Err(Invalid::new("account id", text, "12 digits"))
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012}", self.0)
+    }
+}
+
+/// A bucket's name: 3 to 63 of `[a-z0-9.-]`, starting and ending with a letter or digit; see [`limits::bucket_name`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BucketName(pub CompactString);
+
+impl BucketName {
+    /// # Errors
+    /// [`Invalid`] when the name breaks S3's rules for general purpose buckets.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        limits::bucket_name(text)?;
+        Ok(Self(CompactString::new(text)))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BucketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_another_uid_in_each_world() {
+        let id = AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap();
+        assert_ne!(id.uid(World::Live), id.uid(World::Evidence));
+        assert_eq!(id.uid(World::Live), AccessKeyId::uid_of("AKIAIOSFODNN7EXAMPLE", World::Live));
+    }
+
+    #[test]
+    fn ids_out_of_bounds_are_refused() {
+        for bad in ["", "short", "AKIAIOSFODNN7EXAMPL\n", &"A".repeat(129), "AKIAIOSFODNN7EX/MPLE"] {
+            assert!(AccessKeyId::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(AccessKeyId::parse(&"A".repeat(128)).is_ok());
+        assert!(AccountId::parse("12345678901").is_err());
+        assert_eq!(AccountId::parse("000000000012").unwrap().to_string(), "000000000012");
+    }
+}

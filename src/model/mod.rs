@@ -1,0 +1,28 @@
+//! The nouns: ids, times, events, commits and their bytes.
+//!
+//! Values only: nothing here reads a file, a clock or a die, and nothing decides. What an event *does* is in
+//! `state::apply`, whether it may happen in `ledger::decide`.
+
+pub mod caller;
+pub mod codec;
+pub mod commit;
+pub mod event;
+pub mod evidence;
+pub mod id;
+pub mod limits;
+pub mod sealed;
+pub mod text;
+pub mod time;
+
+pub use caller::{Actor, ActorKind, Dialect};
+pub use codec::{CodecError, SCHEMA};
+pub use commit::{Commit, Envelope, EventId};
+pub use event::{
+    Event, EventKind, Grant, GrantRole, Holder, KeyCreated, KeyOrigin, KeyOwner, OrgKind, OrgOwner, OrgSettings, Role,
+    Tags,
+};
+pub use evidence::{EvidenceRecord, Identity, IdentityKind, Observed, Outcome, Rank};
+pub use id::{AccessKeyId, AccountId, BucketName, GroupUid, KeyUid, OrgUid, PolicyUid, Seq, UserUid};
+pub use limits::Invalid;
+pub use sealed::{SecretVersion, ShredLevel};
+pub use time::{Time, When};
