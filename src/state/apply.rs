@@ -1,0 +1,621 @@
+//! The one `match` over [`Event`]: what each does to a state.
+//!
+//! Total and deterministic: an event that makes no sense (a change of a noun that is not there) changes nothing, on every machine
+//! alike. Whether it should have been written was `ledger::decide`'s question.
+//!
+//! Not here: evidence, which is collected now and folded when it is asked for (`evidence`).
+
+use super::record::{
+    FindingRecord, Flag, GroupRecord, KeyRecord, LastUsed, Marks, OrgRecord, OwnerRef, PolicyRecord, PolicyVersion,
+    ProviderRecord, SecretRecord, TokenRecord, TokenSeen, UserRecord, key_record,
+};
+use super::root::{Root, folded};
+use super::{Arc, State, token_scope};
+use crate::model::limits::TOKEN_KEPT_NS;
+use crate::model::{
+    Commit, Event, EventId, Holder, KeyCreated, KeyUid, OrgKind, OrgOwner, OrgUid, PolicyUid, Role, Seq, Tags, Time,
+    UserUid,
+};
+use compact_str::CompactString;
+
+/// Where and when an event stands.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub seq: Seq,
+    pub index: u16,
+    /// The time the event is effective: the commit's, or an evidence record's.
+    pub time: Time,
+    pub org: Option<OrgUid>,
+}
+
+impl State {
+    /// Applies the next commit.
+    ///
+    /// `seq` must be one more than [`State::seq`]: the caller reads them from a log that guarantees it.
+    pub fn apply(&mut self, seq: Seq, recorded_at: Time, commit: &Commit) {
+        let root = Arc::make_mut(&mut self.root);
+        root.seq = seq;
+        root.recorded_at = recorded_at;
+        root.forget_tokens(recorded_at);
+        let envelope = &commit.envelope;
+        if let Some(used) = &envelope.token {
+            let seen = TokenSeen { seq, body_hash: used.body_hash, forget_at: recorded_at.plus_ns(TOKEN_KEPT_NS) };
+            root.remember_token(token_scope(envelope.org, &envelope.actor), used.token.clone(), seen);
+        }
+        let mut at = At { seq, index: 0, time: recorded_at, org: envelope.org };
+        for event in &commit.events {
+            self.apply_event(at, event);
+            at.index = at.index.saturating_add(1);
+        }
+    }
+
+    /// Applies one event; `at.org` is the org it belongs to.
+    pub(super) fn apply_event(&mut self, at: At, event: &Event) {
+        match event {
+            Event::KeyCreated(created) | Event::KeyImported(created) => {
+                self.create_key(at, created, matches!(event, Event::KeyImported(_)));
+            }
+            Event::KeyLabelled { key, after, .. } => self.change_key(at, *key, |k| k.label = after.clone()),
+            Event::KeyDescribed { key, after, .. } => {
+                self.change_key(at, *key, |k| k.more_mut().description = after.clone());
+            }
+            Event::KeyTagged { key, set, removed } => {
+                self.change_key(at, *key, |k| retag(&mut k.more_mut().tags, set, removed));
+            }
+            Event::KeyGrantsSet { key, after, .. } => {
+                self.change_key(at, *key, |k| k.rights_mut().grants.clone_from(after));
+            }
+            Event::KeyDefaultAllowSet { key, after, .. } => {
+                self.change_key(at, *key, |k| k.marks.set(Marks::DEFAULT_ALLOW, *after));
+            }
+            Event::KeyExpirySet { key, after, .. } => {
+                self.change_key(at, *key, |k| k.expires_at = after.unwrap_or(Time::MAX));
+            }
+            Event::KeySuspended { key, by_admin } => self.change_key(at, *key, |k| {
+                k.marks.set(Marks::SUSPENDED, true);
+                k.marks.set(Marks::SUSPENDED_BY_ADMIN, *by_admin);
+                k.more_mut().suspended_at = Some(at.time);
+            }),
+            Event::KeyResumed { key } => self.change_key(at, *key, |k| {
+                k.marks.set(Marks::SUSPENDED | Marks::SUSPENDED_BY_ADMIN, false);
+                k.more_mut().suspended_at = None;
+            }),
+            Event::KeyRevoked { key } => self.change_key(at, *key, |k| {
+                k.marks.set(Marks::REVOKED, true);
+                k.revoked_at = at.time;
+            }),
+            Event::KeyDeleted { key, unrevoked, .. } => self.delete_key(at, *key, *unrevoked),
+            Event::KeyRotated { old, new, deadline } => {
+                self.change_key(at, *old, |k| {
+                    k.expires_at = k.expires_at.min(*deadline);
+                    k.more_mut().links.replaced_by = Some(*new);
+                });
+                self.change_key(at, *new, |k| k.more_mut().links.replaces = Some(*old));
+            }
+            Event::KeySecretRotated { key, secret, old_deadline, .. } => self.change_key(at, *key, |k| {
+                if k.secret_version > 0 {
+                    let old = SecretRecord {
+                        version: k.secret_version,
+                        set_at: k.secret_set_at,
+                        deadline: *old_deadline,
+                        retired: k.marks.has(Marks::SECRET_RETIRED),
+                        shredded: k.marks.has(Marks::SECRET_SHREDDED),
+                    };
+                    k.more_mut().older_secrets.push(old);
+                }
+                k.marks.set(Marks::SECRET_RETIRED | Marks::SECRET_SHREDDED, false);
+                k.secret_version = secret.version;
+                k.secret_set_at = secret.set_at;
+            }),
+            Event::KeySecretRetired { key, version } => {
+                self.change_secret(at, *key, *version, Marks::SECRET_RETIRED, |s| s.retired = true);
+            }
+            Event::KeySecretShredded { key, versions, .. } => {
+                for version in versions {
+                    self.change_secret(at, *key, *version, Marks::SECRET_SHREDDED, |s| s.shredded = true);
+                }
+            }
+            Event::KeyFlagged { key, quarantine, note } => self.change_key(at, *key, |k| {
+                k.marks.set(Marks::QUARANTINED, *quarantine);
+                k.more_mut().flag = Some(Flag { quarantine: *quarantine, note: note.clone(), at: at.time });
+            }),
+            Event::KeyCleared { key } => self.change_key(at, *key, |k| {
+                k.marks.set(Marks::QUARANTINED, false);
+                k.more_mut().flag = None;
+            }),
+            Event::PolicyAttached { policy, holder } => self.attach(at, *policy, *holder, true),
+            Event::PolicyDetached { policy, holder } => self.attach(at, *policy, *holder, false),
+            Event::PolicyDetachedFromAll { policy, holders } => {
+                for holder in holders {
+                    self.attach(at, *policy, *holder, false);
+                }
+            }
+            Event::PolicyDeleted { policy, .. } => {
+                // A forced delete named its holders before this; evidence may not have.
+                for holder in &self.holders(*policy) {
+                    self.attach(at, *policy, *holder, false);
+                }
+                Arc::make_mut(&mut self.root).apply(at, event);
+            }
+            Event::InlinePolicyPut { holder, name, document, .. } => {
+                self.inline(at, *holder, |inline| drop(inline.insert(name.clone(), Arc::clone(document))));
+            }
+            Event::InlinePolicyDeleted { holder, name, .. } => {
+                self.inline(at, *holder, |inline| drop(inline.remove(name)));
+            }
+            Event::UsageRolledUp { keys, .. } => {
+                for usage in keys {
+                    let newest = usage.tuples.iter().max_by_key(|tuple| tuple.last_at);
+                    let oldest = usage.tuples.iter().map(|tuple| tuple.first_at).min();
+                    if let (Some(newest), Some(oldest)) = (newest, oldest) {
+                        let used = LastUsed {
+                            at: newest.last_at,
+                            service: newest.service.clone(),
+                            region: newest.region.clone(),
+                        };
+                        self.change_key(at, usage.key, |k| note_use(k, oldest, used));
+                    }
+                }
+            }
+            other => Arc::make_mut(&mut self.root).apply(at, other),
+        }
+    }
+
+    fn create_key(&mut self, at: At, created: &KeyCreated, imported: bool) {
+        let Some(org) = at.org else { return };
+        let mut record = key_record(org, created, at.time, at.seq);
+        record.marks.set(Marks::IMPORTED, imported);
+        if self.keys.insert(created.key, at.seq, record) {
+            let owner = OwnerRef::of(org, &created.owner);
+            Arc::make_mut(&mut self.root).owned.entry(owner).or_default().insert(created.key);
+        }
+    }
+
+    fn delete_key(&mut self, at: At, uid: KeyUid, unrevoked: bool) {
+        let Some(key) = self.key_by_newest(uid) else { return };
+        if key.is_deleted() {
+            return;
+        }
+        let root = Arc::make_mut(&mut self.root);
+        let owner = OwnerRef::of(key.org, &key.owner);
+        if let Some(owned) = root.owned.get_mut(&owner) {
+            owned.remove(&uid);
+            if owned.is_empty() {
+                root.owned.remove(&owner);
+            }
+        }
+        for policy in &key.rights().attached {
+            root.hold(*policy, Holder::Key(uid), false);
+        }
+        self.change_key(at, uid, |k| {
+            k.marks.set(Marks::DELETED, true);
+            k.marks.set(Marks::DELETED_UNREVOKED, unrevoked);
+            k.deleted_at = at.time;
+            if k.rights.is_some() {
+                k.rights_mut().attached.clear();
+            }
+        });
+    }
+
+    /// The newest installed record, whatever is published: the writer's own view.
+    pub(super) fn key_by_newest(&self, uid: KeyUid) -> Option<KeyRecord> {
+        self.keys.with(uid, Seq(u64::MAX), Clone::clone)
+    }
+
+    pub(super) fn change_key(&mut self, at: At, uid: KeyUid, f: impl FnOnce(&mut KeyRecord)) {
+        self.keys.change(uid, at.seq, |key| {
+            f(key);
+            key.changed = at.seq;
+        });
+    }
+
+    fn change_secret(&mut self, at: At, uid: KeyUid, version: u32, mark: u16, f: impl FnOnce(&mut SecretRecord)) {
+        self.change_key(at, uid, |key| {
+            if key.secret_version == version {
+                key.marks.set(mark, true);
+            } else if let Some(secret) = key.more_mut().older_secrets.iter_mut().find(|s| s.version == version) {
+                f(secret);
+            }
+        });
+    }
+
+    fn attach(&mut self, at: At, policy: PolicyUid, holder: Holder, on: bool) {
+        fn set(attached: &mut std::collections::BTreeSet<PolicyUid>, policy: PolicyUid, on: bool) {
+            if on {
+                attached.insert(policy)
+            } else {
+                attached.remove(&policy)
+            };
+        }
+        let root = Arc::make_mut(&mut self.root);
+        root.hold(policy, holder, on);
+        match holder {
+            Holder::User(user) => root.change_user(at, user, |u| set(&mut u.attached, policy, on)),
+            Holder::Group(group) => root.change_group(at, group, |g| set(&mut g.attached, policy, on)),
+            Holder::Key(key) => self.change_key(at, key, |k| {
+                let attached = &mut k.rights_mut().attached;
+                match (attached.binary_search(&policy), on) {
+                    (Err(place), true) => {
+                        attached.reserve_exact(1);
+                        attached.insert(place, policy);
+                    }
+                    (Ok(place), false) => _ = attached.remove(place),
+                    _ => {}
+                }
+            }),
+        }
+    }
+
+    fn inline(
+        &mut self,
+        at: At,
+        holder: Holder,
+        f: impl FnOnce(&mut std::collections::BTreeMap<CompactString, Arc<str>>),
+    ) {
+        let root = Arc::make_mut(&mut self.root);
+        match holder {
+            Holder::User(user) => root.change_user(at, user, |u| f(&mut u.inline)),
+            Holder::Group(group) => root.change_group(at, group, |g| f(&mut g.inline)),
+            Holder::Key(key) => self.change_key(at, key, |k| f(&mut k.rights_mut().inline)),
+        }
+    }
+}
+
+/// Notes a use between `oldest` and `used.at`; the answer is the same in whatever order uses arrive.
+pub(super) fn note_use(key: &mut KeyRecord, oldest: Time, used: LastUsed) {
+    let more = key.more_mut();
+    more.first_used = Some(more.first_used.map_or(oldest, |first| first.min(oldest)));
+    if more.last_used.as_ref().is_none_or(|last| *last < used) {
+        more.last_used = Some(used);
+    }
+}
+
+fn retag(tags: &mut Tags, set: &Tags, removed: &[CompactString]) {
+    for key in removed {
+        tags.remove(key);
+    }
+    for (key, value) in set {
+        tags.insert(key.clone(), value.clone());
+    }
+}
+
+impl Root {
+    fn forget_tokens(&mut self, now: Time) {
+        while let Some((until, scope, token)) = self.seen_until.get_min().cloned() {
+            if until > now {
+                break;
+            }
+            self.seen.remove(&(scope.clone(), token.clone()));
+            self.seen_until.remove(&(until, scope, token));
+        }
+    }
+
+    fn remember_token(&mut self, scope: CompactString, token: CompactString, seen: TokenSeen) {
+        self.seen_until.insert((seen.forget_at, scope.clone(), token.clone()));
+        if let Some(before) = self.seen.insert((scope.clone(), token.clone()), seen) {
+            self.seen_until.remove(&(before.forget_at, scope, token));
+        }
+    }
+
+    pub(super) fn hold(&mut self, policy: PolicyUid, holder: Holder, on: bool) {
+        if on {
+            self.attached.entry(policy).or_default().insert(holder);
+        } else if let Some(holders) = self.attached.get_mut(&policy) {
+            holders.remove(&holder);
+            if holders.is_empty() {
+                self.attached.remove(&policy);
+            }
+        }
+    }
+
+    pub(super) fn change_org(&mut self, at: At, f: impl FnOnce(&mut OrgRecord)) {
+        if let Some(org) = at.org.and_then(|org| self.orgs.get_mut(&org)) {
+            let org = Arc::make_mut(org);
+            f(org);
+            org.changed = at.seq;
+        }
+    }
+
+    pub(super) fn change_user(&mut self, at: At, user: UserUid, f: impl FnOnce(&mut UserRecord)) {
+        if let Some(user) = self.users.get_mut(&user) {
+            let user = Arc::make_mut(user);
+            f(user);
+            user.changed = at.seq;
+        }
+    }
+
+    pub(super) fn change_group(&mut self, at: At, group: crate::model::GroupUid, f: impl FnOnce(&mut GroupRecord)) {
+        if let Some(group) = self.groups.get_mut(&group) {
+            let group = Arc::make_mut(group);
+            f(group);
+            group.changed = at.seq;
+        }
+    }
+
+    fn change_policy(&mut self, at: At, policy: PolicyUid, f: impl FnOnce(&mut PolicyRecord)) {
+        if let Some(policy) = self.policies.get_mut(&policy) {
+            let policy = Arc::make_mut(policy);
+            f(policy);
+            policy.changed = at.seq;
+        }
+    }
+
+    fn apply(&mut self, at: At, event: &Event) {
+        match event {
+            Event::OrgCreated { org, account, kind, name, owner, settings } => {
+                let record = OrgRecord {
+                    org: *org,
+                    account: *account,
+                    kind: *kind,
+                    name: name.clone(),
+                    alias: None,
+                    owner: owner.clone(),
+                    suspended: false,
+                    settings: settings.clone(),
+                    created_at: at.time,
+                    changed: at.seq,
+                };
+                if *kind == OrgKind::Live {
+                    self.accounts.insert(*account, *org);
+                }
+                if let OrgOwner::Provider { provider, external_id } = owner {
+                    self.provider_orgs.insert((provider.clone(), external_id.clone()), *org);
+                }
+                self.orgs.insert(*org, Arc::new(record));
+            }
+            Event::OrgSuspended {} => self.change_org(at, |org| org.suspended = true),
+            Event::OrgResumed {} => self.change_org(at, |org| org.suspended = false),
+            Event::OrgSettingsSet { after, .. } => self.change_org(at, |org| org.settings = (**after).clone()),
+            Event::OrgAliasSet { after, .. } => self.change_org(at, |org| org.alias.clone_from(after)),
+            Event::ProviderCreated { provider, key_hash, explicit_orgs } => {
+                let record = ProviderRecord {
+                    provider: provider.clone(),
+                    key_hash: *key_hash,
+                    explicit_orgs: *explicit_orgs,
+                    created_at: at.time,
+                };
+                self.providers.insert(provider.clone(), Arc::new(record));
+            }
+            Event::ProviderKeyChanged { provider, key_hash } => {
+                if let Some(record) = self.providers.get_mut(provider) {
+                    Arc::make_mut(record).key_hash = *key_hash;
+                }
+            }
+            Event::BucketRegistered { bucket } => {
+                if let Some(org) = at.org {
+                    self.buckets.insert(bucket.clone(), org);
+                }
+            }
+            Event::BucketForgotten { bucket } if self.buckets.get(bucket).copied() == at.org => {
+                self.buckets.remove(bucket);
+            }
+            Event::TokenOpened { token_hash, key, expires_at } => {
+                self.tokens.insert(*token_hash, TokenRecord { key: *key, expires_at: *expires_at });
+            }
+            Event::TokenClosed { token_hash } => drop(self.tokens.remove(token_hash)),
+            Event::SessionOpened { session_hash, key, expires_at } => {
+                self.sessions.insert(*session_hash, TokenRecord { key: *key, expires_at: *expires_at });
+            }
+            Event::SessionClosed { session_hash, .. } => drop(self.sessions.remove(session_hash)),
+            Event::FindingRaised { finding, key, detail } => {
+                let record = FindingRecord {
+                    finding: finding.clone(),
+                    key: *key,
+                    detail: detail.clone(),
+                    raised: EventId { seq: at.seq, index: at.index },
+                    at: at.time,
+                };
+                self.findings.insert((finding.clone(), *key), record);
+            }
+            Event::FindingClosed { finding, key, .. } => drop(self.findings.remove(&(finding.clone(), *key))),
+            Event::LedgerRestored { .. } => self.restored = Some(at.seq),
+            Event::RestoreAccepted {} => self.restored = None,
+            Event::EvidenceBatchImported { .. } | Event::EvidenceChanged(_) | Event::EvidenceObserved(_) => {
+                if let Some(org) = at.org {
+                    Arc::make_mut(self.evidence.entry(org).or_default()).collect(at.seq, event);
+                }
+            }
+            Event::UserCreated { .. }
+            | Event::UserRenamed { .. }
+            | Event::UserMoved { .. }
+            | Event::UserRoleSet { .. }
+            | Event::UserTagged { .. }
+            | Event::UserBoundarySet { .. }
+            | Event::UserDeleted { .. } => self.apply_user(at, event),
+            Event::GroupCreated { .. }
+            | Event::GroupRenamed { .. }
+            | Event::GroupMoved { .. }
+            | Event::GroupDeleted { .. }
+            | Event::GroupMemberAdded { .. }
+            | Event::GroupMemberRemoved { .. } => self.apply_group(at, event),
+            Event::PolicyCreated { .. }
+            | Event::PolicyTagged { .. }
+            | Event::PolicyVersionCreated { .. }
+            | Event::PolicyDefaultSet { .. }
+            | Event::PolicyVersionDeleted { .. }
+            | Event::PolicyDeleted { .. } => self.apply_policy(at, event),
+            // Told by the log alone, or handled with the keys.
+            _ => {}
+        }
+    }
+
+    fn apply_user(&mut self, at: At, event: &Event) {
+        match event {
+            Event::UserCreated { user, name, path, external_id, tags } => {
+                let Some(org) = at.org else { return };
+                let record = UserRecord {
+                    user: *user,
+                    org,
+                    name: name.clone(),
+                    path: path.clone(),
+                    role: Role::Member,
+                    external_id: external_id.clone(),
+                    tags: tags.clone(),
+                    inline: Default::default(),
+                    attached: Default::default(),
+                    boundary: None,
+                    groups: Default::default(),
+                    created_at: Some(at.time),
+                    deleted_at: None,
+                    changed: at.seq,
+                };
+                self.user_names.insert((org, folded(name)), *user);
+                if let Some(external) = external_id {
+                    self.external_users.insert((org, external.clone()), *user);
+                }
+                self.users.insert(*user, Arc::new(record));
+            }
+            Event::UserRenamed { user, after, .. } => {
+                if let Some(record) = self.users.get(user) {
+                    self.user_names.remove(&(record.org, folded(&record.name)));
+                    self.user_names.insert((record.org, folded(after)), *user);
+                }
+                self.change_user(at, *user, |u| u.name = after.clone());
+            }
+            Event::UserMoved { user, after, .. } => self.change_user(at, *user, |u| u.path = after.clone()),
+            Event::UserRoleSet { user, after, .. } => self.change_user(at, *user, |u| u.role = *after),
+            Event::UserTagged { user, set, removed } => {
+                self.change_user(at, *user, |u| retag(&mut u.tags, set, removed));
+            }
+            Event::UserBoundarySet { user, after, .. } => self.change_user(at, *user, |u| u.boundary = *after),
+            Event::UserDeleted { user, .. } => {
+                let Some(record) = self.users.get(user).cloned() else { return };
+                self.user_names.remove(&(record.org, folded(&record.name)));
+                if let Some(external) = &record.external_id {
+                    self.external_users.remove(&(record.org, external.clone()));
+                }
+                for policy in &record.attached {
+                    self.hold(*policy, Holder::User(*user), false);
+                }
+                for group in &record.groups {
+                    self.change_group(at, *group, |g| _ = g.members.remove(user));
+                }
+                self.change_user(at, *user, |u| {
+                    u.deleted_at = Some(at.time);
+                    u.attached.clear();
+                    u.inline.clear();
+                    u.groups.clear();
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_group(&mut self, at: At, event: &Event) {
+        match event {
+            Event::GroupCreated { group, name, path } => {
+                let Some(org) = at.org else { return };
+                let record = GroupRecord {
+                    group: *group,
+                    org,
+                    name: name.clone(),
+                    path: path.clone(),
+                    members: Default::default(),
+                    inline: Default::default(),
+                    attached: Default::default(),
+                    created_at: Some(at.time),
+                    deleted_at: None,
+                    changed: at.seq,
+                };
+                self.group_names.insert((org, folded(name)), *group);
+                self.groups.insert(*group, Arc::new(record));
+            }
+            Event::GroupRenamed { group, after, .. } => {
+                if let Some(record) = self.groups.get(group) {
+                    self.group_names.remove(&(record.org, folded(&record.name)));
+                    self.group_names.insert((record.org, folded(after)), *group);
+                }
+                self.change_group(at, *group, |g| g.name = after.clone());
+            }
+            Event::GroupMoved { group, after, .. } => self.change_group(at, *group, |g| g.path = after.clone()),
+            Event::GroupDeleted { group, .. } => {
+                let Some(record) = self.groups.get(group).cloned() else { return };
+                self.group_names.remove(&(record.org, folded(&record.name)));
+                for policy in &record.attached {
+                    self.hold(*policy, Holder::Group(*group), false);
+                }
+                for user in &record.members {
+                    self.change_user(at, *user, |u| _ = u.groups.remove(group));
+                }
+                self.change_group(at, *group, |g| {
+                    g.deleted_at = Some(at.time);
+                    g.attached.clear();
+                    g.inline.clear();
+                    g.members.clear();
+                });
+            }
+            Event::GroupMemberAdded { group, user } => {
+                self.change_group(at, *group, |g| _ = g.members.insert(*user));
+                self.change_user(at, *user, |u| _ = u.groups.insert(*group));
+            }
+            Event::GroupMemberRemoved { group, user } => {
+                self.change_group(at, *group, |g| _ = g.members.remove(user));
+                self.change_user(at, *user, |u| _ = u.groups.remove(group));
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_policy(&mut self, at: At, event: &Event) {
+        match event {
+            Event::PolicyCreated { policy, name, path, description, tags, document } => {
+                let Some(org) = at.org else { return };
+                let record = PolicyRecord {
+                    policy: *policy,
+                    org,
+                    name: name.clone(),
+                    path: path.clone(),
+                    description: description.clone(),
+                    tags: tags.clone(),
+                    versions: vec![PolicyVersion {
+                        version: 1,
+                        document: Arc::clone(document),
+                        created_at: Some(at.time),
+                    }],
+                    default_version: 1,
+                    next_version: 2,
+                    created_at: Some(at.time),
+                    updated_at: Some(at.time),
+                    deleted_at: None,
+                    changed: at.seq,
+                };
+                self.policy_names.insert((org, folded(name)), *policy);
+                self.policies.insert(*policy, Arc::new(record));
+            }
+            Event::PolicyTagged { policy, set, removed } => {
+                self.change_policy(at, *policy, |p| retag(&mut p.tags, set, removed));
+            }
+            Event::PolicyVersionCreated { policy, version, document, is_default } => {
+                self.change_policy(at, *policy, |p| {
+                    p.versions.retain(|v| v.version != *version);
+                    let made =
+                        PolicyVersion { version: *version, document: Arc::clone(document), created_at: Some(at.time) };
+                    p.versions.push(made);
+                    p.versions.sort_by_key(|v| v.version);
+                    p.next_version = p.next_version.max(version.saturating_add(1));
+                    if *is_default {
+                        p.default_version = *version;
+                    }
+                    p.updated_at = Some(at.time);
+                });
+            }
+            Event::PolicyDefaultSet { policy, after, .. } => self.change_policy(at, *policy, |p| {
+                p.default_version = *after;
+                p.updated_at = Some(at.time);
+            }),
+            Event::PolicyVersionDeleted { policy, version } => {
+                self.change_policy(at, *policy, |p| {
+                    p.versions.retain(|v| v.version != *version);
+                    p.updated_at = Some(at.time);
+                });
+            }
+            Event::PolicyDeleted { policy, .. } => {
+                if let Some(record) = self.policies.get(policy) {
+                    self.policy_names.remove(&(record.org, folded(&record.name)));
+                }
+                self.change_policy(at, *policy, |p| p.deleted_at = Some(at.time));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Evidence orgs: what was imported, and the state it adds up to.
+//!
+//! Records arrive in any order, twice, years late. So an evidence org is not applied event by event: the changes are kept sorted by
+//! [`EvidenceRecord::order`], uses are summed up by key in a way that does not care about order, and [`Evidence::fold`]
+//! makes the state when somebody asks. Equal sets of records give equal states.
+//!
+//! A record may name nouns that were made before the evidence begins. It then mentions them first: a creation inside a
+//! record that is not itself a creation means "this exists, nobody here knows since when".
+//!
+//! Not here: reading records (`ledger::import`). The gate never sees any of this.
+
+use super::State;
+use super::apply::{At, note_use};
+use super::record::{LastUsed, Marks};
+use crate::model::event::EvidenceChange;
+use crate::model::evidence::{group_uid, user_uid};
+use crate::model::id::World;
+use crate::model::{
+    AccessKeyId, AccountId, Event, EvidenceRecord, GroupUid, Holder, Identity, IdentityKind, KeyCreated, KeyOwner,
+    KeyUid, Observed, OrgKind, OrgOwner, OrgSettings, OrgUid, Rank, Seq, Tags, Time, UserUid,
+};
+use compact_str::CompactString;
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+type Order = (Time, Rank, [u8; 16]);
+
+/// What was imported for one account.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    pub(super) changes: OrdMap<Order, Arc<EvidenceChange>>,
+    pub(super) uses: OrdMap<KeyUid, KeyUse>,
+    /// Records collected: changes and observed calls.
+    pub(super) records: u64,
+    pub(super) first_at: Option<Time>,
+    pub(super) last_at: Option<Time>,
+}
+
+/// A key's use, whatever the order it became known in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    pub id: AccessKeyId,
+    pub first: Time,
+    pub last: LastUsed,
+    /// Who used it, by its earliest record.
+    pub seen: (Time, [u8; 16], Identity),
+    /// Where it came from, when a record says that it was issued: the earliest.
+    pub issued: Option<Issued>,
+}
+
+/// How a temporary key came into the world.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Issued {
+    pub at: Time,
+    pub event_id: [u8; 16],
+    pub by: Identity,
+    /// The role or federated user it acts as.
+    pub acts_as: Option<CompactString>,
+}
+
+impl Evidence {
+    /// How many records were collected.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The times of the earliest and the latest record.
+    pub fn span(&self) -> Option<(Time, Time)> {
+        Some((self.first_at?, self.last_at?))
+    }
+
+    /// Uses by key, temporary keys included.
+    pub fn uses(&self) -> impl Iterator<Item = &KeyUse> {
+        self.uses.values()
+    }
+
+    /// Adds one event of an evidence org. Duplicates of a change are one; duplicate uses change nothing but the count.
+    pub fn collect(&mut self, _seq: Seq, event: &Event) {
+        match event {
+            Event::EvidenceChanged(change) => {
+                self.note_record(&change.record);
+                self.changes.insert(change.record.order(), Arc::new((**change).clone()));
+            }
+            Event::EvidenceObserved(observed) => {
+                self.note_record(&observed.record);
+                self.note_issued(observed);
+            }
+            _ => {}
+        }
+    }
+
+    fn note_record(&mut self, record: &EvidenceRecord) {
+        self.records += 1;
+        let at = record.effective_at;
+        self.first_at = Some(self.first_at.map_or(at, |first| first.min(at)));
+        self.last_at = Some(self.last_at.map_or(at, |last| last.max(at)));
+        let Some(id) = &record.identity.key else { return };
+        let last = LastUsed { at, service: record.service().into(), region: record.region.clone() };
+        let seen = (at, record.event_id, record.identity.clone());
+        let uid = id.uid(World::Evidence);
+        match self.uses.get_mut(&uid) {
+            Some(used) => {
+                used.first = used.first.min(at);
+                if used.last < last {
+                    used.last = last;
+                }
+                if seen < used.seen {
+                    used.seen = seen;
+                }
+            }
+            None => {
+                self.uses.insert(uid, KeyUse { id: id.clone(), first: at, last, seen, issued: None });
+            }
+        }
+    }
+
+    fn note_issued(&mut self, observed: &Observed) {
+        let Some(id) = &observed.issued_key else { return };
+        let record = &observed.record;
+        let issued = Issued {
+            at: record.effective_at,
+            event_id: record.event_id,
+            by: record.identity.clone(),
+            acts_as: observed.issued_for.clone(),
+        };
+        let uid = id.uid(World::Evidence);
+        if let Some(used) = self.uses.get_mut(&uid) {
+            if used.issued.as_ref().is_none_or(|before| issued < *before) {
+                used.issued = Some(issued);
+            }
+            return;
+        }
+        // Issued but not (yet) seen in use: it has no use of its own.
+        let identity = Identity {
+            kind: IdentityKind::Unknown,
+            name: observed.issued_for.clone().unwrap_or_default(),
+            arn: None,
+            account: record.identity.account,
+            key: Some(id.clone()),
+        };
+        let never = LastUsed { at: Time::MIN, service: CompactString::default(), region: CompactString::default() };
+        let seen = (Time::MAX, [0xff; 16], identity);
+        self.uses.insert(uid, KeyUse { id: id.clone(), first: Time::MAX, last: never, seen, issued: Some(issued) });
+    }
+
+    /// The state these records add up to: one org of kind evidence with its users, groups, policies and keys. Its seqs are
+    /// all 0, so that equal records give equal states whenever they were recorded.
+    #[must_use]
+    pub fn fold(&self, account: AccountId) -> State {
+        let mut fold = Fold {
+            state: State::empty(),
+            org: OrgUid::evidence(account),
+            account,
+            users: HashMap::new(),
+            groups: HashMap::new(),
+        };
+        let event = Event::OrgCreated {
+            org: fold.org,
+            account,
+            kind: OrgKind::Evidence,
+            name: CompactString::from(format!("evidence of {account}")),
+            owner: OrgOwner::Operator,
+            settings: OrgSettings::default(),
+        };
+        fold.state.apply_event(fold.at(Time::MIN), &event);
+        for change in self.changes.values() {
+            fold.change(change);
+        }
+        for (uid, used) in &self.uses {
+            fold.used(*uid, used);
+        }
+        fold.state
+    }
+}
+
+struct Fold {
+    state: State,
+    org: OrgUid,
+    account: AccountId,
+    /// Users by the uid their present name would give, where a rename made that another one.
+    users: HashMap<UserUid, UserUid>,
+    groups: HashMap<GroupUid, GroupUid>,
+}
+
+impl Fold {
+    fn at(&self, time: Time) -> At {
+        At { seq: Seq(0), index: 0, time, org: Some(self.org) }
+    }
+
+    fn change(&mut self, change: &EvidenceChange) {
+        let at = self.at(change.record.effective_at);
+        let created = matches!(change.record.rank, Rank::CreateNoun | Rank::CreateKey);
+        for event in &change.changes {
+            let event = self.resolved(event);
+            match &event {
+                Event::UserCreated { .. }
+                | Event::GroupCreated { .. }
+                | Event::PolicyCreated { .. }
+                | Event::KeyCreated(_)
+                | Event::KeyImported(_) => {
+                    let made = is_made(change.record.rank, &event);
+                    self.create(at, &event, created && made);
+                }
+                Event::UserRenamed { user, after, .. } => {
+                    self.users.insert(user_uid(self.account, after), *user);
+                    self.state.apply_event(at, &event);
+                }
+                Event::GroupRenamed { group, after, .. } => {
+                    self.groups.insert(group_uid(self.account, after), *group);
+                    self.state.apply_event(at, &event);
+                }
+                _ => self.state.apply_event(at, &event),
+            }
+        }
+    }
+
+    /// Applies a creation, or a mention of something that may be there already.
+    fn create(&mut self, at: At, event: &Event, created: bool) {
+        let exists = match event {
+            Event::UserCreated { user, .. } => self.state.user(*user).is_some_and(|u| u.deleted_at.is_none()),
+            Event::GroupCreated { group, .. } => self.state.group(*group).is_some_and(|g| g.deleted_at.is_none()),
+            Event::PolicyCreated { policy, .. } => self.state.policy(*policy).is_some_and(|p| p.deleted_at.is_none()),
+            Event::KeyCreated(key) | Event::KeyImported(key) => self.state.key_by_newest(key.key).is_some(),
+            _ => true,
+        };
+        if exists {
+            return;
+        }
+        self.state.apply_event(at, event);
+        let root = Arc::make_mut(&mut self.state.root);
+        match event {
+            Event::UserCreated { user, .. } if !created => root.change_user(at, *user, |u| u.created_at = None),
+            Event::GroupCreated { group, .. } if !created => root.change_group(at, *group, |g| g.created_at = None),
+            Event::PolicyCreated { policy, .. } if !created => {
+                if let Some(record) = root.policies.get_mut(policy) {
+                    let record = Arc::make_mut(record);
+                    record.created_at = None;
+                    record.updated_at = None;
+                }
+            }
+            Event::KeyCreated(key) | Event::KeyImported(key) => self.state.change_key(at, key.key, |k| {
+                k.marks.set(Marks::EVIDENCE, true);
+                k.marks.set(Marks::IMPORTED, false);
+                if !created {
+                    k.created_at = Time::MIN;
+                    k.secret_set_at = Time::MIN;
+                }
+            }),
+            _ => {}
+        }
+    }
+
+    /// The event with the uids that renamed users and groups have kept.
+    fn resolved(&self, event: &Event) -> Event {
+        let mut event = event.clone();
+        let user = |uid: &mut UserUid| {
+            if let Some(kept) = self.users.get(uid) {
+                *uid = *kept;
+            }
+        };
+        let group = |uid: &mut GroupUid| {
+            if let Some(kept) = self.groups.get(uid) {
+                *uid = *kept;
+            }
+        };
+        let holder = |holder: &mut Holder| match holder {
+            Holder::User(uid) => user(uid),
+            Holder::Group(uid) => group(uid),
+            Holder::Key(_) => {}
+        };
+        match &mut event {
+            Event::UserCreated { user: uid, .. }
+            | Event::UserRenamed { user: uid, .. }
+            | Event::UserMoved { user: uid, .. }
+            | Event::UserRoleSet { user: uid, .. }
+            | Event::UserTagged { user: uid, .. }
+            | Event::UserBoundarySet { user: uid, .. }
+            | Event::UserDeleted { user: uid, .. } => user(uid),
+            Event::GroupCreated { group: uid, .. }
+            | Event::GroupRenamed { group: uid, .. }
+            | Event::GroupMoved { group: uid, .. }
+            | Event::GroupDeleted { group: uid, .. } => group(uid),
+            Event::GroupMemberAdded { group: g, user: u } | Event::GroupMemberRemoved { group: g, user: u } => {
+                group(g);
+                user(u);
+            }
+            Event::PolicyAttached { holder: h, .. }
+            | Event::PolicyDetached { holder: h, .. }
+            | Event::InlinePolicyPut { holder: h, .. }
+            | Event::InlinePolicyDeleted { holder: h, .. } => holder(h),
+            Event::KeyCreated(key) | Event::KeyImported(key) => {
+                if let KeyOwner::User(uid) = &mut key.owner {
+                    user(uid);
+                }
+            }
+            _ => {}
+        }
+        event
+    }
+
+    /// Notes a key's use; a key nobody created in the evidence is older than it.
+    fn used(&mut self, uid: KeyUid, used: &KeyUse) {
+        if self.state.key_by_newest(uid).is_none() {
+            let (_, _, identity) = &used.seen;
+            let owner = match identity.kind {
+                IdentityKind::User if !identity.name.is_empty() => {
+                    let derived = user_uid(self.account, &identity.name);
+                    let user = self.users.get(&derived).copied().unwrap_or(derived);
+                    let mention = Event::UserCreated {
+                        user,
+                        name: identity.name.clone(),
+                        path: "/".into(),
+                        external_id: None,
+                        tags: Tags::new(),
+                    };
+                    let at = self.at(used.first);
+                    // A user deleted since then stays deleted.
+                    if self.state.user(user).is_none() {
+                        self.create(at, &mention, false);
+                    }
+                    KeyOwner::User(user)
+                }
+                _ => KeyOwner::Org,
+            };
+            let issued = used.issued.as_ref();
+            let created = KeyCreated {
+                key: uid,
+                access_key_id: used.id.clone(),
+                owner,
+                label: CompactString::default(),
+                description: issued.and_then(|i| i.acts_as.clone()).unwrap_or_default(),
+                tags: Tags::new(),
+                grants: Vec::new(),
+                default_allow: false,
+                expires_at: None,
+                secret: None,
+                made_by: issued.and_then(|i| i.by.key.as_ref()).map(|key| key.uid(World::Evidence)),
+            };
+            let at = self.at(issued.map_or(used.first, |i| i.at));
+            self.create(at, &Event::KeyCreated(Box::new(created)), issued.is_some());
+        }
+        if used.first != Time::MAX {
+            let at = self.at(used.first);
+            self.state.change_key(at, uid, |key| note_use(key, used.first, used.last.clone()));
+        }
+    }
+}
+
+/// Whether a record of this rank is the creation of what `event` names, and not only a mention.
+fn is_made(rank: Rank, event: &Event) -> bool {
+    match event {
+        Event::KeyCreated(_) | Event::KeyImported(_) => rank == Rank::CreateKey,
+        _ => rank == Rank::CreateNoun,
+    }
+}

@@ -1,0 +1,301 @@
+//! What the events add up to: the [`State`] at one [`Seq`], with its lookups.
+//!
+//! A state is a projection of the log and nothing else: from zero, from a snapshot and a tail, or as of a past moment it is the
+//! same, and its hash says so. Keys stand in a concurrent table of immutable records (`table`), all other nouns in persistent
+//! maps (`root`); both are read at the state's own seq, so a reader never sees half a commit and takes no lock.
+//!
+//! Invariants
+//! - Applying a commit never depends on who decided it, and never fails: what makes no sense changes nothing.
+//! - Evidence is kept apart: no lookup of a live key, user or policy ever returns something imported (`evidence`).
+//!
+//! Not here: what may happen (`ledger::decide`), secrets in the clear, the log's files.
+
+mod apply;
+pub mod evidence;
+pub mod handle;
+pub mod history;
+mod keys;
+pub mod record;
+mod root;
+pub mod snapshot;
+mod table;
+
+pub use evidence::Evidence;
+pub use handle::StateHandle;
+pub use history::{Fact, FactActor, Recorded};
+pub use record::{
+    FindingRecord, Flag, GroupRecord, Holders, KeyMore, KeyRecord, KeyRights, KeyStatus, LastUsed, Marks, OrgRecord,
+    OwnerRef, PolicyRecord, PolicyVersion, ProviderRecord, SecretRecord, TokenRecord, TokenSeen, UserRecord,
+};
+
+use crate::model::id::World;
+use crate::model::{
+    AccessKeyId, AccountId, Actor, BucketName, GroupUid, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time, UserUid,
+};
+use compact_str::CompactString;
+use imbl::OrdSet;
+use keys::Keys;
+use root::Root;
+use std::sync::Arc;
+use table::Pin;
+
+/// The number of this projection: a snapshot or attestation of another one is not used.
+pub const PROJECTION: u16 = 1;
+
+/// The state at one seq.
+///
+/// Cheap to clone. A state from [`handle::StateHandle::state`] holds the past records it needs until it is dropped,
+/// so do not keep one for hours on a busy ledger.
+pub struct State {
+    keys: Keys,
+    root: Arc<Root>,
+    pin: Option<Arc<Pin>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("seq", &self.root.seq).field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// The state before the first commit, for a replay.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// [`State::empty`] with room for `keys`.
+    #[must_use]
+    pub fn with_capacity(keys: usize) -> Self {
+        Self { keys: Keys::with_capacity(keys), root: Arc::new(Root::default()), pin: None }
+    }
+
+    pub fn seq(&self) -> Seq {
+        self.root.seq
+    }
+
+    /// The guarded time of the newest commit.
+    pub fn recorded_at(&self) -> Time {
+        self.root.recorded_at
+    }
+
+    /// Set when this ledger came from a backup and nobody has accepted that yet: every key is quarantined.
+    pub fn restored(&self) -> Option<Seq> {
+        self.root.restored
+    }
+
+    // Keys
+
+    /// The live key of this id, deleted ones included.
+    pub fn key(&self, id: &str) -> Option<KeyRecord> {
+        self.with_key(id, Clone::clone)
+    }
+
+    /// Calls `f` with the live key of this id; no copy, no lock.
+    pub fn with_key<R>(&self, id: &str, f: impl FnOnce(&KeyRecord) -> R) -> Option<R> {
+        let uid = AccessKeyId::uid_of(id, World::Live);
+        self.keys.with(uid, self.seq(), |key| (key.id.as_str() == id).then(|| f(key))).flatten()
+    }
+
+    /// The key of this uid, deleted ones included.
+    pub fn key_by_uid(&self, uid: KeyUid) -> Option<KeyRecord> {
+        self.keys.with(uid, self.seq(), Clone::clone)
+    }
+
+    /// Calls `f` with every key, deleted ones included, in no order.
+    pub fn for_each_key(&self, f: impl FnMut(KeyUid, &KeyRecord)) {
+        self.keys.for_each(self.seq(), f);
+    }
+
+    /// Every key that fits, sorted by id.
+    pub fn keys_where(&self, mut fits: impl FnMut(&KeyRecord) -> bool) -> Vec<KeyRecord> {
+        let mut keys = Vec::new();
+        self.for_each_key(|_, key| {
+            if fits(key) {
+                keys.push(key.clone());
+            }
+        });
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys
+    }
+
+    /// Keys of an owner that are not deleted, by uid.
+    pub fn keys_of(&self, owner: &OwnerRef) -> OrdSet<KeyUid> {
+        self.root.owned.get(owner).cloned().unwrap_or_default()
+    }
+
+    /// How many keys there are, deleted ones included. Of a shared state: at the newest seq.
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The status of a key at `now`.
+    pub fn status(&self, key: &KeyRecord, now: Time) -> KeyStatus {
+        key.status(now, self.org(key.org).is_some_and(|org| org.suspended))
+    }
+
+    // Orgs and providers
+
+    pub fn org(&self, org: OrgUid) -> Option<&Arc<OrgRecord>> {
+        self.root.orgs.get(&org)
+    }
+
+    /// The live org of an account id.
+    pub fn org_by_account(&self, account: AccountId) -> Option<&Arc<OrgRecord>> {
+        self.org(*self.root.accounts.get(&account)?)
+    }
+
+    /// A provider's org by the provider's own id for it.
+    pub fn org_by_external_id(&self, provider: &str, external_id: &str) -> Option<&Arc<OrgRecord>> {
+        self.org(*self.root.provider_orgs.get(&(provider.into(), external_id.into()))?)
+    }
+
+    /// Every org, by uid; evidence orgs included.
+    pub fn orgs(&self) -> impl Iterator<Item = &Arc<OrgRecord>> {
+        self.root.orgs.values()
+    }
+
+    /// The live orgs.
+    pub fn live_orgs(&self) -> impl Iterator<Item = &Arc<OrgRecord>> {
+        self.orgs().filter(|org| org.kind == OrgKind::Live)
+    }
+
+    pub fn provider(&self, name: &str) -> Option<&Arc<ProviderRecord>> {
+        self.root.providers.get(name)
+    }
+
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<ProviderRecord>> {
+        self.root.providers.values()
+    }
+
+    // Users
+
+    /// A user by uid, deleted ones included.
+    pub fn user(&self, user: UserUid) -> Option<&Arc<UserRecord>> {
+        self.root.users.get(&user)
+    }
+
+    /// The user of this name, in any case; deleted ones have none.
+    pub fn user_by_name(&self, org: OrgUid, name: &str) -> Option<&Arc<UserRecord>> {
+        self.user(*self.root.user_names.get(&(org, root::folded(name)))?)
+    }
+
+    pub fn user_by_external_id(&self, org: OrgUid, external_id: &str) -> Option<&Arc<UserRecord>> {
+        self.user(*self.root.external_users.get(&(org, external_id.into()))?)
+    }
+
+    /// The users of an org in the order of their folded names, from the one after `after` on.
+    pub fn users(&self, org: OrgUid, after: Option<&str>) -> impl Iterator<Item = &Arc<UserRecord>> {
+        named(&self.root.user_names, org, after).filter_map(|uid| self.user(*uid))
+    }
+
+    /// Every user that is in the maps, deleted ones included, by uid.
+    pub fn all_users(&self) -> impl Iterator<Item = &Arc<UserRecord>> {
+        self.root.users.values()
+    }
+
+    // Groups
+
+    pub fn group(&self, group: GroupUid) -> Option<&Arc<GroupRecord>> {
+        self.root.groups.get(&group)
+    }
+
+    pub fn group_by_name(&self, org: OrgUid, name: &str) -> Option<&Arc<GroupRecord>> {
+        self.group(*self.root.group_names.get(&(org, root::folded(name)))?)
+    }
+
+    /// The groups of an org in the order of their folded names.
+    pub fn groups(&self, org: OrgUid, after: Option<&str>) -> impl Iterator<Item = &Arc<GroupRecord>> {
+        named(&self.root.group_names, org, after).filter_map(|uid| self.group(*uid))
+    }
+
+    // Policies
+
+    pub fn policy(&self, policy: PolicyUid) -> Option<&Arc<PolicyRecord>> {
+        self.root.policies.get(&policy)
+    }
+
+    pub fn policy_by_name(&self, org: OrgUid, name: &str) -> Option<&Arc<PolicyRecord>> {
+        self.policy(*self.root.policy_names.get(&(org, root::folded(name)))?)
+    }
+
+    /// The policies of an org in the order of their folded names.
+    pub fn policies(&self, org: OrgUid, after: Option<&str>) -> impl Iterator<Item = &Arc<PolicyRecord>> {
+        named(&self.root.policy_names, org, after).filter_map(|uid| self.policy(*uid))
+    }
+
+    /// Whom a policy is attached to.
+    pub fn holders(&self, policy: PolicyUid) -> Holders {
+        self.root.attached.get(&policy).cloned().unwrap_or_default()
+    }
+
+    // Buckets
+
+    /// The org a bucket is registered to.
+    pub fn bucket_org(&self, bucket: &BucketName) -> Option<OrgUid> {
+        self.root.buckets.get(bucket).copied()
+    }
+
+    /// Every registered bucket with its org, by name.
+    pub fn buckets(&self) -> impl Iterator<Item = (&BucketName, OrgUid)> {
+        self.root.buckets.iter().map(|(bucket, org)| (bucket, *org))
+    }
+
+    // Tokens, findings, evidence
+
+    /// The idempotency token, if it was seen in the last 24 h before `now`.
+    pub fn token_seen(&self, org: Option<OrgUid>, actor: &Actor, token: &str, now: Time) -> Option<&TokenSeen> {
+        self.root.seen.get(&(token_scope(org, actor), token.into())).filter(|seen| now < seen.forget_at)
+    }
+
+    /// An API token by its hash.
+    pub fn api_token(&self, hash: &[u8; 32]) -> Option<&TokenRecord> {
+        self.root.tokens.get(hash)
+    }
+
+    pub fn session(&self, hash: &[u8; 32]) -> Option<&TokenRecord> {
+        self.root.sessions.get(hash)
+    }
+
+    /// Findings that are open.
+    pub fn findings(&self) -> impl Iterator<Item = &FindingRecord> {
+        self.root.findings.values()
+    }
+
+    /// What was imported for an evidence org.
+    pub fn evidence(&self, org: OrgUid) -> Option<&Arc<Evidence>> {
+        self.root.evidence.get(&org)
+    }
+
+    /// Every evidence org's evidence.
+    pub fn all_evidence(&self) -> impl Iterator<Item = (OrgUid, &Arc<Evidence>)> {
+        self.root.evidence.iter().map(|(org, evidence)| (*org, evidence))
+    }
+
+    /// A copy that shares everything. Holds the same pin.
+    #[must_use]
+    pub fn share(&self) -> State {
+        State { keys: self.keys.clone(), root: Arc::clone(&self.root), pin: self.pin.clone() }
+    }
+}
+
+/// The scope an idempotency token is unique in: org and caller.
+pub(crate) fn token_scope(org: Option<OrgUid>, actor: &Actor) -> CompactString {
+    let org = org.map_or_else(String::new, |org| org.to_string());
+    let key = actor.key.as_ref().map_or("", AccessKeyId::as_str);
+    CompactString::from(format!("{org}/{}/{}/{key}", actor.kind.as_str(), actor.name))
+}
+
+fn named<'a, U>(
+    names: &'a imbl::OrdMap<root::NameKey, U>,
+    org: OrgUid,
+    after: Option<&str>,
+) -> impl Iterator<Item = &'a U> {
+    use std::ops::Bound;
+    let from = match after {
+        Some(name) => Bound::Excluded((org, root::folded(name))),
+        None => Bound::Included((org, CompactString::const_new(""))),
+    };
+    names.range((from, Bound::Unbounded)).take_while(move |((of, _), _)| *of == org).map(|(_, uid)| uid)
+}
