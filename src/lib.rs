@@ -5,5 +5,6 @@
 //! lowest first; a module names only modules above it in this list (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+pub mod ledger;
 pub mod model;
 pub mod sys;
