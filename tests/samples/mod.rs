@@ -1,5 +1,9 @@
 //! One commit for every event kind, with fixed values: what the golden ledger holds, and what codec tests go through.
 
+#![allow(dead_code, reason = "each user takes what it needs")]
+
+pub mod golden;
+
 use keyledger::model::event::{EvidenceChange, KeyUsage, Rejected, UsageTuple};
 use keyledger::model::id::World;
 use keyledger::model::{
