@@ -5,6 +5,7 @@
 //! lowest first; a module names only modules above it in this list (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+pub mod audit;
 pub mod model;
 pub mod state;
 pub mod sys;
