@@ -208,7 +208,8 @@ impl<'a> Checks<'a> {
     /// R6, when every key was seen.
     pub fn owners(&self, findings: &mut Vec<Finding>) {
         for (user, keys) in &self.usable {
-            let staying: Vec<&UsableKey> = keys.iter().filter(|key| !key.is_ending).collect();
+            let mut staying: Vec<&UsableKey> = keys.iter().filter(|key| !key.is_ending).collect();
+            staying.sort_by(|a, b| a.id.cmp(&b.id));
             if staying.len() < 2 {
                 continue;
             }

@@ -245,7 +245,8 @@ pub fn rotation(
     let rotations = rotations::rotations(worlds, &trails, options, now, &mut findings);
     findings.retain(|finding| options.asks(finding.question));
     findings.sort_by(|a, b| {
-        (b.severity, a.question, b.days, &a.access_key_id).cmp(&(a.severity, b.question, a.days, &b.access_key_id))
+        let by_rank = (b.severity, a.question, b.days).cmp(&(a.severity, b.question, a.days));
+        by_rank.then_with(|| (&a.access_key_id, a.check, &a.detail).cmp(&(&b.access_key_id, b.check, &b.detail)))
     });
     attribution.sort_by(|a, b| (&a.org, &a.access_key_id).cmp(&(&b.org, &b.access_key_id)));
     let mut counts = BTreeMap::new();
