@@ -6,11 +6,10 @@
 #![deny(unsafe_code)]
 
 pub mod audit;
-/// 1: the nouns.
+pub mod ledger;
+pub mod log;
 pub mod model;
-/// 2: IAM policy documents.
 pub mod policy;
-/// 3: what the events add up to.
 pub mod state;
-/// 0: files and clocks, real and simulated.
 pub mod sys;
+pub mod vault;
