@@ -200,8 +200,21 @@ pub(crate) fn survey(io: &dyn Io, dir: &Path, depth: Depth) -> Result<Survey, Lo
 pub(crate) fn read_meta(io: &dyn Io, dir: &Path) -> Result<FoundMeta, LogError> {
     match meta::read(io, dir)? {
         Some(found) => Ok(found),
-        None if segment::list(io, dir)?.is_empty() => Err(LogError::NotALedger { dir: dir.to_path_buf() }),
+        None if was_never_made(io, dir)? => Err(LogError::NotALedger { dir: dir.to_path_buf() }),
         None => Err(LogError::MetaDamaged { path: meta::path(dir) }),
+    }
+}
+
+/// Whether a folder without META holds nothing, or only what an interrupted `create` leaves: at most one segment, the
+/// first, without a frame.
+pub(crate) fn was_never_made(io: &dyn Io, dir: &Path) -> Result<bool, LogError> {
+    match segment::list(io, dir)?.as_slice() {
+        [] => Ok(true),
+        [(1, _)] => {
+            let bytes = read_whole(io, &segment::path(dir, 1))?;
+            Ok(bytes.get(HEADER..).is_some_and(is_zero))
+        }
+        _ => Ok(false),
     }
 }
 
