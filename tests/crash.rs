@@ -284,7 +284,10 @@ fn an_unacknowledged_group_torn_by_a_crash_is_cut_kept_in_quarantine_and_reporte
         match recovery.cut {
             Some(torn) => {
                 cut += 1;
-                assert!(image.peek(&torn.quarantined).is_some_and(|bytes| bytes.len() == 16 << 10), "{image:?}");
+                assert!(
+                    image.peek(&torn.quarantined.unwrap()).is_some_and(|bytes| bytes.len() == 16 << 10),
+                    "{image:?}"
+                );
                 assert!(torn.segment.ends_with("log/00000000000000000001.seg"));
             }
             None if writer.last_seq() == 5 => whole += 1,

@@ -296,7 +296,9 @@ fn a_missing_segment_is_named_wherever_it_was() {
         }
     }
     let disk = good.disk.fork();
-    paths.iter().for_each(|path| disk.remove(path).unwrap());
+    for path in &paths {
+        disk.remove(path).unwrap();
+    }
     assert!(matches!(refused(&disk), LogError::MissingSegment { segment: path } if path == segment(1)));
 }
 
@@ -371,7 +373,7 @@ fn every_partial_restore_is_refused_unless_everything_that_knows_is_old() {
         let old_witness = is_old(files.len() - 2);
         match history(&mixed) {
             Ok((200, _)) => opened += 1,
-            Ok((150, _)) if old_witness => opened += 1,
+            Ok((150..200, _)) if old_witness => opened += 1,
             Ok(found) => panic!("{choice:b}: {found:?} was believed"),
             Err(_) => refusals += 1,
         }
@@ -447,7 +449,7 @@ fn a_damaged_last_group_is_refused_and_what_lies_before_it_can_still_be_read_and
     let (writer, recovery) = LogWriter::open_accepting_tail(disk.io(), dir(), &options()).unwrap();
     assert_eq!((writer.last_seq(), recovery.accepted), (197, Some(Verdict::AcknowledgedMissing)));
     let cut = recovery.cut.unwrap();
-    assert!(disk.peek(&cut.quarantined).is_some() && cut.offset == offset as u64);
+    assert!(disk.peek(&cut.quarantined.unwrap()).is_some() && cut.offset == offset as u64);
 }
 
 #[test]

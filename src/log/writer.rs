@@ -795,8 +795,14 @@ fn lock(io: &dyn Io, dir: &Path, holder: &str) -> Result<Box<dyn LockToken>, Log
 
 /// Makes a folder and those above it, each durably named in the one above.
 fn make_folder(io: &dyn Io, folder: &Path) -> Result<(), LogError> {
-    let missing = |path: &&Path| matches!(io.read_dir(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
-    let made: Vec<&Path> = folder.ancestors().take_while(missing).collect();
+    let mut made = Vec::new();
+    for path in folder.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+        match io.read_dir(path) {
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => made.push(path),
+            Err(source) => return Err(LogError::Io { doing: "list", path: path.to_path_buf(), source }),
+        }
+    }
     io.create_dir_all(folder).map_err(LogError::io("make", folder))?;
     // Also the folder's own name when it was there: whoever made it may have been stopped before the flush.
     let above = made.last().copied().unwrap_or(folder).parent();
