@@ -3,8 +3,8 @@
 //! Not here: how a term is stored (`index`).
 
 use super::known;
-use crate::model::uids;
 use crate::model::id::World;
+use crate::model::uids;
 use crate::model::{
     AccessKeyId, Event, EventKind, Grant, GroupUid, Holder, IdentityKind, KeyCreated, KeyOwner, KeyUid, OrgUid,
     PolicyUid, Rank, UserUid,
