@@ -69,7 +69,7 @@ struct State {
     capacity: Option<u64>,
     calls: u64,
     fault: Option<(u64, Fault, bool)>,
-    held: bool,
+    held: Held,
     points: Option<Vec<CrashPoint>>,
     mark: u64,
 }
@@ -143,7 +143,7 @@ impl SimDisk {
             capacity: None,
             calls: 0,
             fault: None,
-            held: false,
+            held: Held::No,
             points: None,
             mark: 0,
         };
@@ -222,11 +222,12 @@ impl SimDisk {
         self.lock().crash_point()
     }
 
-    /// Until the guard is dropped syncs return at once and make nothing lasting: what is written meanwhile is written
-    /// and never synced.
+    /// Until the guard is dropped no sync makes anything lasting: what is written meanwhile is written and never
+    /// synced. The crashes of that are those at the first sync held; the sync returns, so that the caller can go on, but
+    /// whatever is done after it is of no consequence.
     #[must_use]
     pub fn hold_syncs(&self) -> HeldSyncs {
-        self.lock().held = true;
+        self.lock().held = Held::Waiting;
         HeldSyncs { disk: self.clone() }
     }
 
@@ -300,6 +301,14 @@ impl SimDisk {
     }
 }
 
+/// Whether syncs are held, and what a crash at the first of them finds.
+#[derive(Debug, Clone)]
+enum Held {
+    No,
+    Waiting,
+    At(Box<CrashPoint>),
+}
+
 /// Keeps syncs from working. See [`SimDisk::hold_syncs`].
 #[derive(Debug)]
 pub struct HeldSyncs {
@@ -307,16 +316,23 @@ pub struct HeldSyncs {
 }
 
 impl HeldSyncs {
-    /// Every disk that a crash now could leave (a large sample, if there are too many).
+    /// The moment of the first sync that was held, or now if there was none.
+    #[must_use]
+    pub fn crash_point(&self) -> CrashPoint {
+        let state = self.disk.lock();
+        if let Held::At(point) = &state.held { point.as_ref().clone() } else { state.crash_point() }
+    }
+
+    /// Every disk that a crash then could leave (a large sample, if there are too many).
     #[must_use]
     pub fn crash_images(&self, seed: u64) -> CrashImages {
-        self.disk.crash_point().images(seed, CrashLimits::default())
+        self.crash_point().images(seed, CrashLimits::default())
     }
 }
 
 impl Drop for HeldSyncs {
     fn drop(&mut self) {
-        self.disk.lock().held = false;
+        self.disk.lock().held = Held::No;
     }
 }
 
@@ -362,7 +378,7 @@ impl State {
             capacity: self.capacity,
             calls: 0,
             fault: None,
-            held: false,
+            held: Held::No,
             points: None,
             mark: self.mark,
         }
@@ -373,12 +389,19 @@ impl State {
     }
 
     fn note_crash_point(&mut self) {
-        if self.points.is_some() {
+        if self.points.is_some() || matches!(self.held, Held::Waiting) {
             let point = self.crash_point();
+            if let Held::Waiting = self.held {
+                self.held = Held::At(Box::new(point.clone()));
+            }
             if let Some(points) = &mut self.points {
                 points.push(point);
             }
         }
+    }
+
+    fn is_held(&self) -> bool {
+        !matches!(self.held, Held::No)
     }
 
     fn folder(&self, inode: u64) -> io::Result<&FolderNode> {
@@ -556,7 +579,7 @@ impl IoFile for SimFile {
         let mut state = self.disk.lock();
         state.note_crash_point();
         let fault = state.call();
-        let held = state.held;
+        let held = state.is_held();
         let file = state.file_mut(self.inode)?;
         match fault {
             None if held => return Ok(()),
@@ -658,7 +681,7 @@ impl Io for SimDisk {
         state.plain_call()?;
         let inode = state.find(path)?;
         state.folder(inode)?;
-        if !state.held
+        if !state.is_held()
             && let Some(Node::Folder(folder)) = state.nodes.get_mut(&inode).map(Arc::make_mut)
         {
             folder.synced.clone_from(&folder.current);
