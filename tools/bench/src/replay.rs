@@ -103,15 +103,15 @@ fn verify(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
 }
 
 /// keyledger's rebuild: opened, every seal checked, decoded on one thread and applied on another.
-fn rebuilt(data: &Data) -> Result<State> {
+fn rebuilt(log: &Path) -> Result<State> {
     let io = ours::io();
-    let reader = LogReader::open(Arc::clone(&io), &data.log)?;
+    let reader = LogReader::open(Arc::clone(&io), log)?;
     std::thread::scope(|scope| {
         let verifier = scope.spawn(|| {
             let options = VerifyOptions { quick: true, ..VerifyOptions::default() };
-            keyledger::log::verify(&io, &data.log, options)
+            keyledger::log::verify(&io, log, options)
         });
-        let replayed = at::current(&*io, &data.log, &reader);
+        let replayed = at::current(&*io, log, &reader);
         verifier.join().map_err(|_| "the verifier panicked")??;
         Ok(replayed?.state)
     })
@@ -179,7 +179,7 @@ fn write_with_tail(log: &Path, plan: &Plan, events: usize, more: usize, tail: us
 fn rebuild(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
     let (bytes, events) = (&data.flat[..], data.history.len());
     let expected = fold::digest(&fold::plain(bytes)?);
-    let keys = rebuilt(data)?.key_count();
+    let keys = rebuilt(&data.log)?.key_count();
     #[cfg(feature = "peers")]
     let (redb, fjall) = {
         let mut redb = crate::peers::redb::Redb::create(&data.folder.join("redb"))?;
@@ -200,7 +200,7 @@ fn rebuild(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
                 same("the pipelined state", state?.digest(), expected)
             })
         }),
-        Lane::new(OURS_REBUILD, || rate(events, || same("keyledger's keys", rebuilt(data)?.key_count(), keys))),
+        Lane::new(OURS_REBUILD, || rate(events, || same("keyledger's keys", rebuilt(&data.log)?.key_count(), keys))),
         Lane::new("floor: pipelined fold alone", || {
             rate(events, || same("the pipelined state", fold::pipelined(bytes)?.digest(), expected))
         }),

@@ -36,7 +36,7 @@ fuzz_target!(|input: &[u8]| {
     let path = Path::new("/trail/file.json");
     memory.put(path, input.to_vec());
     let mut sink = Kept::default();
-    let mut import = |sink: &mut Kept| {
+    let import = |sink: &mut Kept| {
         let options = ImportOptions { threads: 1, ..ImportOptions::default() };
         let mut rejections = 0;
         let counts = import_cloudtrail(&memory, &[path.to_owned()], options, sink, &mut |_| rejections += 1);
