@@ -17,6 +17,8 @@
 //!
 //! Not here: writing commits (the sink's), what the events add up to (`state::evidence`), uids of nouns (`model::uids`).
 
+mod asked;
+mod call;
 mod change;
 mod dedupe;
 mod fields;
@@ -30,6 +32,7 @@ mod scan;
 mod source;
 
 pub use crate::model::uids;
+pub use asked::{Asked, Transferred};
 pub use dedupe::IdSet;
 pub use fields::{Count, Flag, Obj, Text};
 pub use pipeline::import_cloudtrail;
