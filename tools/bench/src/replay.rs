@@ -8,7 +8,7 @@ use crate::workload::Stream;
 use crate::{Error, Result, ours};
 use keyledger::log::{LogReader, VerifyOptions};
 use keyledger::model::Seq;
-use keyledger::state::{State, at};
+use keyledger::state::{Recorded, State, at};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -201,6 +201,15 @@ fn rebuild(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
             })
         }),
         Lane::new(OURS_REBUILD, || rate(events, || same("keyledger's keys", rebuilt(&data.log)?.key_count(), keys))),
+        Lane::new("keyledger, frames read and decoded, one thread", || {
+            rate(events, || {
+                let reader = LogReader::open(ours::io(), &data.log)?;
+                for frame in reader.frames(1) {
+                    std::hint::black_box(Recorded::decode(&frame?)?);
+                }
+                Ok(())
+            })
+        }),
         Lane::new("floor: pipelined fold alone", || {
             rate(events, || same("the pipelined state", fold::pipelined(bytes)?.digest(), expected))
         }),
