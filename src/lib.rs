@@ -5,6 +5,8 @@
 //! highest first; a module names only modules with a smaller number (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod audit;
 pub mod ledger;
 pub mod log;
