@@ -27,12 +27,14 @@
 )]
 
 mod bytes;
+mod commit;
 mod error;
 mod follow;
 mod frame;
 mod judge;
 mod map;
 mod meta;
+mod open;
 mod reader;
 mod recovery;
 mod segment;
