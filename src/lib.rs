@@ -5,11 +5,8 @@
 //! highest first; a module names only modules with a smaller number (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
-/// 1: the nouns.
+pub mod log;
 pub mod model;
-/// 2: IAM policy documents.
 pub mod policy;
-/// 3: what the events add up to.
 pub mod state;
-/// 0: files and clocks, real and simulated.
 pub mod sys;

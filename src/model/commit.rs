@@ -27,6 +27,7 @@ impl fmt::Display for EventId {
 pub struct TokenUsed {
     pub token: CompactString,
     /// Digest of the command, so that the same token with another body is told apart.
+    #[serde(with = "super::bytes")]
     pub body_hash: [u8; 16],
 }
 

@@ -240,11 +240,13 @@ pub enum Event {
     },
     ProviderCreated {
         provider: CompactString,
+        #[serde(with = "super::bytes")]
         key_hash: [u8; 32],
         explicit_orgs: bool,
     },
     ProviderKeyChanged {
         provider: CompactString,
+        #[serde(with = "super::bytes")]
         key_hash: [u8; 32],
     },
 
@@ -464,19 +466,23 @@ pub enum Event {
 
     // Tokens and sessions
     TokenOpened {
+        #[serde(with = "super::bytes")]
         token_hash: [u8; 32],
         key: KeyUid,
         expires_at: Time,
     },
     TokenClosed {
+        #[serde(with = "super::bytes")]
         token_hash: [u8; 32],
     },
     SessionOpened {
+        #[serde(with = "super::bytes")]
         session_hash: [u8; 32],
         key: KeyUid,
         expires_at: Time,
     },
     SessionClosed {
+        #[serde(with = "super::bytes")]
         session_hash: [u8; 32],
         why: CompactString,
     },
@@ -522,6 +528,7 @@ pub enum Event {
     AuditDone {
         question: CompactString,
         exported: bool,
+        #[serde(with = "super::bytes")]
         digest: [u8; 32],
     },
     ClockAccepted {
@@ -540,10 +547,12 @@ pub enum Event {
     StateAttested {
         at: Seq,
         projection: u16,
+        #[serde(with = "super::bytes")]
         state_hash: [u8; 32],
     },
     CheckpointPublished {
         tree_size: u64,
+        #[serde(with = "super::bytes")]
         root: [u8; 32],
     },
 }

@@ -55,6 +55,7 @@ pub enum Rank {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceRecord {
     /// The record's `eventID` as 16 bytes (its UUID), or a digest of the record when it has none.
+    #[serde(with = "super::bytes")]
     pub event_id: [u8; 16],
     /// The record's `eventTime`.
     pub effective_at: Time,

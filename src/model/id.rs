@@ -35,7 +35,8 @@ macro_rules! uid {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub struct $name(pub [u8; 16]);
+        #[serde(transparent)]
+        pub struct $name(#[serde(with = "super::bytes")] pub [u8; 16]);
 
         impl $name {
             /// The uid that follows from `parts` alone: evidence gets the same uids in whatever order it arrives.
@@ -47,10 +48,7 @@ macro_rules! uid {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                for byte in self.0 {
-                    write!(f, "{byte:02x}")?;
-                }
-                Ok(())
+                super::bytes::Hex(&self.0).fmt(f)
             }
         }
 

@@ -3,6 +3,7 @@
 //! Values only: nothing here reads a file, a clock or a die, and nothing decides. What an event *does* is in
 //! `state::apply`, whether it may happen in `ledger::decide`.
 
+pub mod bytes;
 pub mod caller;
 pub mod codec;
 pub mod commit;

@@ -11,8 +11,10 @@ pub struct SecretVersion {
     /// 1 for a key's first secret, then one more each.
     pub version: u32,
     /// Keyed BLAKE3 of the secret under a random blinding that is sealed with it: hides the secret, binds to it.
+    #[serde(with = "super::bytes")]
     pub commitment: [u8; 32],
     /// For secrets generated here (238 random bits) alone: follows from the secret, so that a leaked one can be told.
+    #[serde(with = "super::bytes::option")]
     pub fingerprint: Option<[u8; 16]>,
     pub set_at: Time,
 }

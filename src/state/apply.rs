@@ -63,7 +63,7 @@ impl State {
                 self.change_key(at, *key, |k| retag(&mut k.more_mut().tags, set, removed));
             }
             Event::KeyGrantsSet { key, after, .. } => {
-                self.change_key(at, *key, |k| k.more_mut().grants.clone_from(after));
+                self.change_key(at, *key, |k| k.rights_mut().grants.clone_from(after));
             }
             Event::KeyDefaultAllowSet { key, after, .. } => {
                 self.change_key(at, *key, |k| k.marks.set(Marks::DEFAULT_ALLOW, *after));
@@ -82,7 +82,7 @@ impl State {
             }),
             Event::KeyRevoked { key } => self.change_key(at, *key, |k| {
                 k.marks.set(Marks::REVOKED, true);
-                k.more_mut().revoked_at = Some(at.time);
+                k.revoked_at = at.time;
             }),
             Event::KeyDeleted { key, unrevoked, .. } => self.delete_key(at, *key, *unrevoked),
             Event::KeyRotated { old, new, deadline } => {
@@ -132,7 +132,7 @@ impl State {
             }
             Event::PolicyDeleted { policy, .. } => {
                 // A forced delete named its holders before this; evidence may not have.
-                for holder in self.holders(*policy).iter() {
+                for holder in &self.holders(*policy) {
                     self.attach(at, *policy, *holder, false);
                 }
                 Arc::make_mut(&mut self.root).apply(at, event);
@@ -163,17 +163,9 @@ impl State {
 
     fn create_key(&mut self, at: At, created: &KeyCreated, imported: bool) {
         let Some(org) = at.org else { return };
-        let mut made = false;
-        self.keys.update(created.key, at.seq, |current| {
-            if current.is_some() {
-                return None;
-            }
-            made = true;
-            let mut record = key_record(org, created, at.time, at.seq);
-            record.marks.set(Marks::IMPORTED, imported);
-            Some(record)
-        });
-        if made {
+        let mut record = key_record(org, created, at.time, at.seq);
+        record.marks.set(Marks::IMPORTED, imported);
+        if self.keys.insert(created.key, at.seq, record) {
             let owner = OwnerRef::of(org, &created.owner);
             Arc::make_mut(&mut self.root).owned.entry(owner).or_default().insert(created.key);
         }
@@ -192,29 +184,28 @@ impl State {
                 root.owned.remove(&owner);
             }
         }
-        for policy in &key.more().attached {
+        for policy in &key.rights().attached {
             root.hold(*policy, Holder::Key(uid), false);
         }
         self.change_key(at, uid, |k| {
             k.marks.set(Marks::DELETED, true);
             k.marks.set(Marks::DELETED_UNREVOKED, unrevoked);
-            let more = k.more_mut();
-            more.deleted_at = Some(at.time);
-            more.attached.clear();
+            k.deleted_at = at.time;
+            if k.rights.is_some() {
+                k.rights_mut().attached.clear();
+            }
         });
     }
 
     /// The newest installed record, whatever is published: the writer's own view.
     pub(super) fn key_by_newest(&self, uid: KeyUid) -> Option<KeyRecord> {
-        self.keys.with(uid, Seq(u64::MAX), Clone::clone).ok()
+        self.keys.with(uid, Seq(u64::MAX), Clone::clone)
     }
 
     pub(super) fn change_key(&mut self, at: At, uid: KeyUid, f: impl FnOnce(&mut KeyRecord)) {
-        self.keys.update(uid, at.seq, |current| {
-            let mut key = current?.clone();
-            f(&mut key);
+        self.keys.change(uid, at.seq, |key| {
+            f(key);
             key.changed = at.seq;
-            Some(key)
         });
     }
 
@@ -241,7 +232,17 @@ impl State {
         match holder {
             Holder::User(user) => root.change_user(at, user, |u| set(&mut u.attached, policy, on)),
             Holder::Group(group) => root.change_group(at, group, |g| set(&mut g.attached, policy, on)),
-            Holder::Key(key) => self.change_key(at, key, |k| set(&mut k.more_mut().attached, policy, on)),
+            Holder::Key(key) => self.change_key(at, key, |k| {
+                let attached = &mut k.rights_mut().attached;
+                match (attached.binary_search(&policy), on) {
+                    (Err(place), true) => {
+                        attached.reserve_exact(1);
+                        attached.insert(place, policy);
+                    }
+                    (Ok(place), false) => _ = attached.remove(place),
+                    _ => {}
+                }
+            }),
         }
     }
 
@@ -255,7 +256,7 @@ impl State {
         match holder {
             Holder::User(user) => root.change_user(at, user, |u| f(&mut u.inline)),
             Holder::Group(group) => root.change_group(at, group, |g| f(&mut g.inline)),
-            Holder::Key(key) => self.change_key(at, key, |k| f(&mut k.more_mut().inline)),
+            Holder::Key(key) => self.change_key(at, key, |k| f(&mut k.rights_mut().inline)),
         }
     }
 }
@@ -298,9 +299,9 @@ impl Root {
 
     pub(super) fn hold(&mut self, policy: PolicyUid, holder: Holder, on: bool) {
         if on {
-            Arc::make_mut(self.attached.entry(policy).or_default()).insert(holder);
+            self.attached.entry(policy).or_default().insert(holder);
         } else if let Some(holders) = self.attached.get_mut(&policy) {
-            Arc::make_mut(holders).remove(&holder);
+            holders.remove(&holder);
             if holders.is_empty() {
                 self.attached.remove(&policy);
             }

@@ -9,6 +9,7 @@
 //!
 //! Not here: when to publish (`ledger::execute`).
 
+use super::keys::Keys;
 use super::root::Root;
 use super::table::{Found, KeyTable, Pins};
 use super::{KeyRecord, State};
@@ -38,23 +39,14 @@ impl std::fmt::Debug for StateHandle {
 
 impl StateHandle {
     /// Publishes a replayed state; returns the handle for readers and the state the writer goes on with.
-    ///
-    /// # Panics
-    /// Never for a state that was replayed: only one that is already shared elsewhere would be refused.
     #[must_use]
     pub fn publish_first(state: State) -> (StateHandle, State) {
         let pins = Arc::new(Pins::default());
         pins.published.store(state.seq().0, Ordering::Release);
         let State { keys, root, .. } = state;
-        let keys = match Arc::try_unwrap(keys) {
-            Ok(mut table) => {
-                table.share(Arc::clone(&pins));
-                Arc::new(table)
-            }
-            Err(shared) => shared,
-        };
+        let keys = keys.publish(&pins);
         let shared = Shared { keys: Arc::clone(&keys), root: ArcSwap::new(Arc::clone(&root)), pins };
-        (StateHandle { shared: Arc::new(shared) }, State { keys, root, pin: None })
+        (StateHandle { shared: Arc::new(shared) }, State { keys: Keys::Shared(keys), root, pin: None })
     }
 
     /// Makes the writer's state what readers see. The writer's alone to call.
@@ -77,7 +69,7 @@ impl StateHandle {
             let seq = root.seq;
             (root, seq)
         });
-        State { keys: Arc::clone(&self.shared.keys), root, pin: Some(Arc::new(pin)) }
+        State { keys: Keys::Shared(Arc::clone(&self.shared.keys)), root, pin: Some(Arc::new(pin)) }
     }
 
     /// Calls `f` with the key of this id at the published seq: no lock, no copy, no wait.

@@ -14,6 +14,7 @@ mod apply;
 pub mod evidence;
 pub mod handle;
 pub mod history;
+mod keys;
 pub mod record;
 mod root;
 pub mod snapshot;
@@ -23,8 +24,8 @@ pub use evidence::Evidence;
 pub use handle::StateHandle;
 pub use history::{Fact, FactActor, Recorded};
 pub use record::{
-    FindingRecord, Flag, GroupRecord, Holders, KeyMore, KeyRecord, KeyStatus, LastUsed, Marks, OrgRecord, OwnerRef,
-    PolicyRecord, PolicyVersion, ProviderRecord, SecretRecord, TokenRecord, TokenSeen, UserRecord,
+    FindingRecord, Flag, GroupRecord, Holders, KeyMore, KeyRecord, KeyRights, KeyStatus, LastUsed, Marks, OrgRecord,
+    OwnerRef, PolicyRecord, PolicyVersion, ProviderRecord, SecretRecord, TokenRecord, TokenSeen, UserRecord,
 };
 
 use crate::model::id::World;
@@ -33,9 +34,10 @@ use crate::model::{
 };
 use compact_str::CompactString;
 use imbl::OrdSet;
+use keys::Keys;
 use root::Root;
 use std::sync::Arc;
-use table::{KeyTable, Pin};
+use table::Pin;
 
 /// The number of this projection: a snapshot or attestation of another one is not used.
 pub const PROJECTION: u16 = 1;
@@ -45,7 +47,7 @@ pub const PROJECTION: u16 = 1;
 /// Cheap to clone. A state from [`handle::StateHandle::state`] holds the past records it needs until it is dropped,
 /// so do not keep one for hours on a busy ledger.
 pub struct State {
-    keys: Arc<KeyTable>,
+    keys: Keys,
     root: Arc<Root>,
     pin: Option<Arc<Pin>>,
 }
@@ -66,7 +68,7 @@ impl State {
     /// [`State::empty`] with room for `keys`.
     #[must_use]
     pub fn with_capacity(keys: usize) -> Self {
-        Self { keys: Arc::new(KeyTable::new(None, keys)), root: Arc::new(Root::default()), pin: None }
+        Self { keys: Keys::with_capacity(keys), root: Arc::new(Root::default()), pin: None }
     }
 
     pub fn seq(&self) -> Seq {
@@ -93,12 +95,12 @@ impl State {
     /// Calls `f` with the live key of this id; no copy, no lock.
     pub fn with_key<R>(&self, id: &str, f: impl FnOnce(&KeyRecord) -> R) -> Option<R> {
         let uid = AccessKeyId::uid_of(id, World::Live);
-        self.keys.with(uid, self.seq(), |key| (key.id.as_str() == id).then(|| f(key))).ok().flatten()
+        self.keys.with(uid, self.seq(), |key| (key.id.as_str() == id).then(|| f(key))).flatten()
     }
 
     /// The key of this uid, deleted ones included.
     pub fn key_by_uid(&self, uid: KeyUid) -> Option<KeyRecord> {
-        self.keys.with(uid, self.seq(), Clone::clone).ok()
+        self.keys.with(uid, self.seq(), Clone::clone)
     }
 
     /// Calls `f` with every key, deleted ones included, in no order.
@@ -224,7 +226,7 @@ impl State {
     }
 
     /// Whom a policy is attached to.
-    pub fn holders(&self, policy: PolicyUid) -> Arc<Holders> {
+    pub fn holders(&self, policy: PolicyUid) -> Holders {
         self.root.attached.get(&policy).cloned().unwrap_or_default()
     }
 
@@ -274,7 +276,7 @@ impl State {
     /// A copy that shares everything. Holds the same pin.
     #[must_use]
     pub fn share(&self) -> State {
-        State { keys: Arc::clone(&self.keys), root: Arc::clone(&self.root), pin: self.pin.clone() }
+        State { keys: self.keys.clone(), root: Arc::clone(&self.root), pin: self.pin.clone() }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::{
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// An org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,21 +136,26 @@ pub struct Flag {
     pub at: Time,
 }
 
+/// What a key may do by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeyRights {
+    /// Sorted, each bucket once.
+    pub grants: Vec<Grant>,
+    /// Sorted, each once.
+    pub attached: Vec<PolicyUid>,
+    pub inline: BTreeMap<CompactString, Arc<str>>,
+}
+
 /// What is rare or only shown of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct KeyMore {
     pub description: CompactString,
     pub tags: Tags,
-    pub grants: Vec<Grant>,
-    pub attached: BTreeSet<PolicyUid>,
-    pub inline: BTreeMap<CompactString, Arc<str>>,
     /// Secrets before the current one, oldest first.
     pub older_secrets: Vec<SecretRecord>,
     pub links: RotationLinks,
     pub flag: Option<Flag>,
     pub suspended_at: Option<Time>,
-    pub revoked_at: Option<Time>,
-    pub deleted_at: Option<Time>,
     pub first_used: Option<Time>,
     pub last_used: Option<LastUsed>,
     pub made_by: Option<KeyUid>,
@@ -198,20 +203,35 @@ pub struct KeyRecord {
     /// `Time::MAX`: never. A rotation by pair sets the old key's deadline here.
     pub expires_at: Time,
     pub secret_set_at: Time,
+    /// `Time::MAX`: never.
+    pub revoked_at: Time,
+    /// `Time::MAX`: never.
+    pub deleted_at: Time,
     /// The current secret's version; 0 when its secret was never here.
     pub secret_version: u32,
     pub marks: Marks,
     /// The commit that made it.
     pub first: Seq,
     pub changed: Seq,
+    pub rights: Option<Arc<KeyRights>>,
     pub more: Option<Arc<KeyMore>>,
 }
 
-static NO_MORE: std::sync::LazyLock<KeyMore> = std::sync::LazyLock::new(KeyMore::default);
+static NO_MORE: LazyLock<KeyMore> = LazyLock::new(KeyMore::default);
+static NO_RIGHTS: LazyLock<KeyRights> = LazyLock::new(KeyRights::default);
 
 impl KeyRecord {
     pub fn more(&self) -> &KeyMore {
         self.more.as_deref().unwrap_or(&NO_MORE)
+    }
+
+    /// Grants, attached and inline policies of its own.
+    pub fn rights(&self) -> &KeyRights {
+        self.rights.as_deref().unwrap_or(&NO_RIGHTS)
+    }
+
+    pub(super) fn rights_mut(&mut self) -> &mut KeyRights {
+        Arc::make_mut(self.rights.get_or_insert_default())
     }
 
     pub(super) fn more_mut(&mut self) -> &mut KeyMore {
@@ -224,6 +244,14 @@ impl KeyRecord {
 
     pub fn expires_at(&self) -> Option<Time> {
         (self.expires_at != Time::MAX).then_some(self.expires_at)
+    }
+
+    pub fn revoked_at(&self) -> Option<Time> {
+        (self.revoked_at != Time::MAX).then_some(self.revoked_at)
+    }
+
+    pub fn deleted_at(&self) -> Option<Time> {
+        (self.deleted_at != Time::MAX).then_some(self.deleted_at)
     }
 
     pub fn origin(&self) -> KeyOrigin {
@@ -242,8 +270,8 @@ impl KeyRecord {
 
     /// Whether only its own grants and policies allow (`product.md` §8).
     pub fn is_scoped(&self) -> bool {
-        let more = self.more();
-        !(more.grants.is_empty() && more.attached.is_empty() && more.inline.is_empty())
+        let rights = self.rights();
+        !(rights.grants.is_empty() && rights.attached.is_empty() && rights.inline.is_empty())
     }
 
     /// Every secret version, oldest first, the current one last.
@@ -329,6 +357,7 @@ impl KeyStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderRecord {
     pub provider: CompactString,
+    #[serde(with = "crate::model::bytes")]
     pub key_hash: [u8; 32],
     pub explicit_orgs: bool,
     pub created_at: Time,
@@ -345,6 +374,7 @@ pub struct TokenRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSeen {
     pub seq: Seq,
+    #[serde(with = "crate::model::bytes")]
     pub body_hash: [u8; 16],
     pub forget_at: Time,
 }
@@ -387,7 +417,6 @@ pub(super) fn key_record(org: OrgUid, created: &crate::model::KeyCreated, at: Ti
     let more = KeyMore {
         description: created.description.clone(),
         tags: created.tags.clone(),
-        grants: created.grants.clone(),
         made_by: created.made_by,
         ..KeyMore::default()
     };
@@ -400,13 +429,17 @@ pub(super) fn key_record(org: OrgUid, created: &crate::model::KeyCreated, at: Ti
         created_at: at,
         expires_at: created.expires_at.unwrap_or(Time::MAX),
         secret_set_at,
+        revoked_at: Time::MAX,
+        deleted_at: Time::MAX,
         secret_version,
         marks,
         first: seq,
         changed: seq,
+        rights: (!created.grants.is_empty())
+            .then(|| Arc::new(KeyRights { grants: created.grants.clone(), ..KeyRights::default() })),
         more,
     }
 }
 
 /// A policy's holders, sorted.
-pub type Holders = BTreeSet<Holder>;
+pub type Holders = imbl::OrdSet<Holder>;

@@ -32,7 +32,7 @@ pub(super) struct Root {
     pub group_names: OrdMap<NameKey, GroupUid>,
     pub policies: OrdMap<PolicyUid, Arc<PolicyRecord>>,
     pub policy_names: OrdMap<NameKey, PolicyUid>,
-    pub attached: OrdMap<PolicyUid, Arc<Holders>>,
+    pub attached: OrdMap<PolicyUid, Holders>,
     pub buckets: OrdMap<BucketName, OrgUid>,
     /// Keys that are not deleted, by owner.
     pub owned: OrdMap<OwnerRef, OrdSet<KeyUid>>,

@@ -27,12 +27,12 @@
 //! Not here: which snapshot to load, and when to write one (`ledger::open`).
 
 use super::evidence::{Evidence, KeyUse};
+use super::keys::Keys;
 use super::record::{
     FindingRecord, GroupRecord, KeyRecord, OrgRecord, OwnerRef, PolicyRecord, ProviderRecord, TokenRecord, TokenSeen,
     UserRecord,
 };
 use super::root::{Root, folded};
-use super::table::KeyTable;
 use super::{PROJECTION, State};
 use crate::model::codec::{CodecError, decode_value, encode_value};
 use crate::model::event::EvidenceChange;
@@ -216,7 +216,7 @@ impl State {
         body.section(b'B', |(bucket, org): (BucketName, OrgUid)| _ = root.buckets.insert(bucket, org))?;
         let count = body.start(b'K')?;
         // A key takes at least 60 bytes, so a forged count cannot ask for more memory than the file has bytes.
-        let keys = KeyTable::new(None, count.min(body.rest.len() / 60));
+        let mut keys = Keys::with_capacity(count.min(body.rest.len() / 60));
         let mut owned: BTreeMap<OwnerRef, Vec<KeyUid>> = BTreeMap::new();
         for _ in 0..count {
             let uid: KeyUid = body.value()?;
@@ -224,10 +224,10 @@ impl State {
             if !key.is_deleted() {
                 owned.entry(OwnerRef::of(key.org, &key.owner)).or_default().push(uid);
             }
-            for policy in &key.more().attached {
+            for policy in &key.rights().attached {
                 root.hold(*policy, Holder::Key(uid), true);
             }
-            keys.update(uid, key.changed, |_| Some(key));
+            keys.insert(uid, root.seq, key);
         }
         for (owner, uids) in owned {
             root.owned.insert(owner, uids.into_iter().collect());
@@ -250,7 +250,7 @@ impl State {
         if !body.rest.is_empty() {
             return Err(SnapshotError::Damaged { why: "bytes behind the last section" });
         }
-        Ok(State { keys: Arc::new(keys), root: Arc::new(root), pin: None })
+        Ok(State { keys, root: Arc::new(root), pin: None })
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! Not here: users, groups, policies and all else, which are persistent maps in `root`.
 
+use super::keys::OwnKeys;
 use super::record::KeyRecord;
 use crate::model::{KeyUid, Seq};
 use arc_swap::ArcSwapOption;
@@ -35,8 +36,7 @@ pub(super) struct KeyTable {
     map: papaya::HashMap<KeyUid, Cell, RandomState>,
     /// Keys at the newest installed seq.
     len: AtomicUsize,
-    /// `None` for a table nobody else reads: a replay keeps no past records.
-    shared: Option<Arc<Pins>>,
+    pins: Arc<Pins>,
     /// Cells that may hold a link, with the seq of their younger record.
     linked: Mutex<VecDeque<(u64, KeyUid)>>,
 }
@@ -88,18 +88,18 @@ impl Drop for Pin {
 }
 
 impl KeyTable {
-    pub(super) fn new(shared: Option<Arc<Pins>>, capacity: usize) -> Self {
-        Self {
-            map: papaya::HashMap::builder().capacity(capacity).hasher(RandomState::default()).build(),
-            len: AtomicUsize::new(0),
-            shared,
-            linked: Mutex::new(VecDeque::new()),
+    /// The table of these keys, all of them true since before anybody reads.
+    pub(super) fn from_keys(keys: OwnKeys, pins: Arc<Pins>) -> Self {
+        let map = papaya::HashMap::builder().capacity(keys.len()).hasher(RandomState::default()).build();
+        let len = AtomicUsize::new(keys.len());
+        {
+            let map = map.pin();
+            for (uid, record) in keys {
+                // At the seq of its last change, so that whoever asks for an earlier one gets no wrong answer.
+                map.insert(uid, Cell { since: record.changed.0, record, older: ArcSwapOption::const_empty() });
+            }
         }
-    }
-
-    /// Lets other readers in from now on; past records are kept for them.
-    pub(super) fn share(&mut self, pins: Arc<Pins>) {
-        self.shared = Some(pins);
+        Self { map, len, pins, linked: Mutex::new(VecDeque::new()) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -128,35 +128,38 @@ impl KeyTable {
         if oldest { Found::No } else { Found::Overtaken }
     }
 
-    /// Changes or makes the record of `uid` as of `seq`. `f` gets the newest record and returns the next one.
-    pub(super) fn update(&self, uid: KeyUid, seq: Seq, f: impl FnOnce(Option<&KeyRecord>) -> Option<KeyRecord>) {
-        let map = self.map.pin();
-        let current = map.get(&uid);
-        let Some(record) = f(current.map(|cell| &cell.record)) else { return };
-        let older = match (&self.shared, current) {
-            (Some(pins), Some(cell)) if cell.since < seq.0 => {
-                let lowest = pins.lowest();
-                self.linked().push_back((seq.0, uid));
-                Some(Arc::new(Older {
-                    since: cell.since,
-                    record: cell.record.clone(),
-                    before: if cell.since <= lowest { None } else { trimmed(cell.older.load_full().as_ref(), lowest) },
-                }))
-            }
-            // The same commit changes it twice: what was before it stays before it.
-            (Some(_), Some(cell)) => cell.older.load_full(),
-            _ => None,
-        };
-        if current.is_none() {
+    /// Adds a key that is not there yet; says whether it was added.
+    pub(super) fn insert(&self, uid: KeyUid, seq: Seq, record: KeyRecord) -> bool {
+        let cell = Cell { since: seq.0, record, older: ArcSwapOption::const_empty() };
+        let added = self.map.pin().try_insert(uid, cell).is_ok();
+        if added {
             self.len.fetch_add(1, Ordering::Relaxed);
         }
+        added
+    }
+
+    /// Changes a key that is there, as of `seq`; the record before stays for readers that may need it.
+    pub(super) fn change(&self, uid: KeyUid, seq: Seq, f: impl FnOnce(&mut KeyRecord)) {
+        let map = self.map.pin();
+        let Some(cell) = map.get(&uid) else { return };
+        let mut record = cell.record.clone();
+        f(&mut record);
+        let older = if cell.since < seq.0 {
+            let lowest = self.pins.lowest();
+            self.linked().push_back((seq.0, uid));
+            let chain = if cell.since <= lowest { None } else { cell.older.load_full() };
+            let before = trimmed(chain.as_ref(), lowest);
+            Some(Arc::new(Older { since: cell.since, record: cell.record.clone(), before }))
+        } else {
+            // The same commit changes it twice: what was before it stays before it.
+            cell.older.load_full()
+        };
         map.insert(uid, Cell { since: seq.0, record, older: ArcSwapOption::new(older) });
     }
 
     /// Cuts the links nobody needs any more. Called by the writer after it published.
     pub(super) fn forget_old(&self) {
-        let Some(pins) = &self.shared else { return };
-        let lowest = pins.lowest();
+        let lowest = self.pins.lowest();
         let mut linked = self.linked();
         let map = self.map.pin();
         while let Some(&(since, uid)) = linked.front() {
@@ -206,15 +209,6 @@ pub(super) enum Found<R> {
     Yes(R),
     No,
     Overtaken,
-}
-
-impl<R> Found<R> {
-    pub(super) fn ok(self) -> Option<R> {
-        match self {
-            Found::Yes(value) => Some(value),
-            Found::No | Found::Overtaken => None,
-        }
-    }
 }
 
 /// The chain without what lies below the newest record not above `lowest`.

@@ -1,0 +1,132 @@
+//! R1–R3: verifying the log and rebuilding the state from it.
+
+use crate::data::Data;
+use crate::floor::{fold, frames};
+use crate::plan::Plan;
+use crate::table::{Bound, Lane, Race, Report, Sample};
+use crate::{Error, Result};
+use std::time::Instant;
+
+const WHOLE_FILE: &str = "floor: whole-file BLAKE3, one core";
+const SAME_HASHES: &str = "floor: CRCs, chain and tree, one core";
+const SAME_HASHES_2: &str = "floor: CRCs, chain and tree, two cores";
+const PIPELINED: &str = "floor: pipelined fold, BLAKE3 on the other core";
+const SQLITE: &str = "SQLite scan in order + plain fold (verifies nothing)";
+const OURS_QUICK: &str = "keyledger verify --quick, one core";
+const OURS_VERIFY: &str = "keyledger verify, one core";
+const OURS_VERIFY_2: &str = "keyledger verify, two cores";
+const OURS_REBUILD: &str = "keyledger, verified rebuild";
+
+/// Events a second of something done once over `events` events.
+pub fn rate(events: usize, work: impl FnOnce() -> Result<()>) -> Result<Sample> {
+    let began = Instant::now();
+    work()?;
+    Ok(Sample::of(events as f64 / began.elapsed().as_secs_f64()))
+}
+
+/// Runs the stage.
+pub fn run(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
+    if plan.wants(&["R1"]) {
+        verify(plan, report, data)?;
+    }
+    if plan.wants(&["R2"]) {
+        rebuild(plan, report, data)?;
+    }
+    Ok(())
+}
+
+fn verify(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
+    let (bytes, events) = (&data.flat[..], data.history.len());
+    let lanes = vec![Lane::new(WHOLE_FILE, || {
+        rate(bytes.len(), || {
+            std::hint::black_box(blake3::hash(bytes));
+            Ok(())
+        })
+    })];
+    let race = Race::run(plan, "B/s", lanes)?;
+    report.lanes("R1 sealed bytes checked whole", &race);
+    report.goal("R1", "verify --quick, per core", &race, OURS_QUICK, WHOLE_FILE, Bound::AtLeast(0.8));
+
+    let key = frames::chain_key();
+    let (left, right) = frames::halves(bytes);
+    let lanes = vec![
+        Lane::new(SAME_HASHES, || {
+            rate(events, || {
+                let verified = frames::verify(bytes, &key)?;
+                same("frames verified", verified.frames, events as u64)
+            })
+        }),
+        Lane::new(SAME_HASHES_2, || {
+            rate(events, || {
+                let (one, other) = std::thread::scope(|scope| {
+                    let other = scope.spawn(|| frames::verify(right, &key));
+                    (frames::verify(left, &key), other.join())
+                });
+                let other = other.map_err(|_| "the other half panicked")??;
+                same("frames verified", one?.frames + other.frames, events as u64)
+            })
+        }),
+    ];
+    let race = Race::run(plan, "events/s", lanes)?;
+    report.lanes("R1 every frame, chain and tree", &race);
+    report.goal("R1", "verify, one core", &race, OURS_VERIFY, SAME_HASHES, Bound::AtLeast(0.8));
+    report.goal("R1", "verify, two cores against one", &race, OURS_VERIFY_2, OURS_VERIFY, Bound::AtLeast(1.9));
+    Ok(())
+}
+
+fn rebuild(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
+    let (bytes, events) = (&data.flat[..], data.history.len());
+    let expected = fold::digest(&fold::plain(bytes)?);
+    #[cfg(feature = "peers")]
+    let (redb, fjall) = {
+        let mut redb = crate::peers::redb::Redb::create(&data.folder.join("redb"))?;
+        crate::data::fill(&mut redb, &data.history)?;
+        let mut fjall = crate::peers::fjall::Fjall::create(&data.folder.join("fjall"))?;
+        crate::data::fill(&mut fjall, &data.history)?;
+        (redb, fjall)
+    };
+    #[allow(unused_mut, reason = "peers add lanes")]
+    let mut lanes = vec![
+        Lane::new(PIPELINED, || {
+            rate(events, || {
+                let (state, hash) = std::thread::scope(|scope| {
+                    let other = scope.spawn(|| blake3::hash(bytes));
+                    (fold::pipelined(bytes), other.join())
+                });
+                std::hint::black_box(hash.map_err(|_| "the hasher panicked")?);
+                same("the pipelined state", state?.digest(), expected)
+            })
+        }),
+        Lane::new("floor: pipelined fold alone", || {
+            rate(events, || same("the pipelined state", fold::pipelined(bytes)?.digest(), expected))
+        }),
+        Lane::new("plain fold, nothing verified", || {
+            rate(events, || same("the plain state", fold::digest(&fold::plain(bytes)?), expected))
+        }),
+    ];
+    #[cfg(feature = "peers")]
+    {
+        lanes.push(Lane::new(SQLITE, || {
+            rate(events, || same("SQLite's state", fold::digest(&data.sqlite.fold(u64::MAX >> 1)?), expected))
+        }));
+        lanes.push(Lane::new("redb range + plain fold", || {
+            rate(events, || same("redb's state", fold::digest(&redb.fold()?), expected))
+        }));
+        lanes.push(Lane::new("fjall range + plain fold", || {
+            rate(events, || same("fjall's state", fold::digest(&fjall.fold()?), expected))
+        }));
+    }
+    let race = Race::run(plan, "events/s", lanes)?;
+    report.lanes("R2 state rebuilt from the log", &race);
+    report.goal("R2", "verified rebuild", &race, OURS_REBUILD, SQLITE, Bound::AtLeast(2.0));
+    report.goal("R2", "verified rebuild", &race, OURS_REBUILD, PIPELINED, Bound::AtLeast(0.6));
+    Ok(())
+}
+
+/// Checks an answer.
+pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: T, expected: T) -> Result<()> {
+    if is == expected {
+        return Ok(());
+    }
+    Err(Error::from(format!("{what}: {is:?}, expected {expected:?}")))
+}
