@@ -15,6 +15,7 @@ use comfy_table::{Attribute, Cell as TableCell, Color, ContentArrangement, Table
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use zeroize::Zeroizing;
 
 /// How a piece of text is marked for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,6 +122,28 @@ impl Out {
         self.write(format_args!("{}\n", SafeJson(&text)))
     }
 
+    /// One JSON object with a secret in it: past every buffer of ours, and wiped.
+    pub fn json_once<T: Serialize>(&mut self, value: &T) -> Result<(), Failure> {
+        let mut text = Zeroizing::new(Vec::with_capacity(4 << 10));
+        serde_json::to_writer(&mut *text, value)
+            .map_err(|error| Failure::usage(format!("the answer cannot be written as JSON: {error}")))?;
+        let text = std::str::from_utf8(&text).unwrap_or_default();
+        let safe = Zeroizing::new(format!("{}\n", SafeJson(text)));
+        self.past_buffers(&safe)
+    }
+
+    /// One line that ends with a secret: past every buffer of ours, and wiped.
+    pub fn secret_line(&mut self, before: &str, secret: &str) -> Result<(), Failure> {
+        let line = Zeroizing::new(format!("{before}{}\n", Shown(secret)));
+        self.past_buffers(&line)
+    }
+
+    fn past_buffers(&mut self, text: &str) -> Result<(), Failure> {
+        self.flush()?;
+        let writer = self.writer.get_mut();
+        writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).map_err(|error| unwritten(&error))
+    }
+
     /// A table; nothing when it has no rows.
     pub fn table(&mut self, table: &Table) -> Result<(), Failure> {
         if table.is_empty() {
@@ -150,6 +173,11 @@ impl Out {
             self.write(format_args!("{}\n", line.trim_end()))?;
         }
         Ok(())
+    }
+
+    /// Text of our own making, as it is.
+    pub fn raw(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.writer.write_all(text).map_err(|error| unwritten(&error))
     }
 
     /// Names and values below each other; empty values are left out.
