@@ -2,6 +2,7 @@
 //!
 //! Not here: which rules there are (`document`, `condition`, `pattern`).
 
+use crate::model::text::{excerpt, is_deceptive};
 use std::fmt;
 
 /// Characters of the document repeated in an error.
@@ -33,22 +34,7 @@ impl DocumentError {
 
 /// `text` in back quotes, cut to 64 characters; what could move a cursor or hide text is escaped.
 pub(super) fn quoted(text: &str) -> String {
-    let mut shown = String::from("`");
-    for (count, c) in text.chars().enumerate() {
-        if count == FOUND_CHARS_MAX {
-            shown.push('…');
-            break;
-        }
-        if is_deceptive(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
-    }
-    shown.push('`');
-    shown
-}
-
-/// Control characters, and those that hide or reorder what is shown.
-pub(super) fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    format!("`{}`", excerpt(text, FOUND_CHARS_MAX))
 }
 
 /// A place in a document. Lives on the stack beside the walk that it follows.

@@ -5,7 +5,8 @@
 //!
 //! Not here: which keys there are (`document`); how long a text may be (checked before this is called).
 
-use super::error::{DocumentError, Path, is_deceptive, quoted};
+use super::error::{DocumentError, Path, quoted};
+use crate::model::text::is_deceptive;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::cell::RefCell;
 use std::fmt;
