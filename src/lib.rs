@@ -5,6 +5,7 @@
 //! highest first; a module names only modules with a smaller number (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+pub mod audit;
 pub mod log;
 pub mod model;
 pub mod policy;

@@ -1,0 +1,169 @@
+//! What was true at a moment: the worlds as of a seq or a time, and one key without replaying everything.
+//!
+//! Of the live orgs a moment is the commits recorded by then. Of evidence it is the records that *took effect* by then, whenever
+//! they were recorded; `known_at` hides what was recorded later (`product.md` §6).
+//!
+//! Not here: snapshots that shorten a replay (`state`).
+
+use super::mention::Mention;
+use super::names::Worlds;
+use super::query::each_fact_of_kinds;
+use super::{AuditError, History, Plan};
+use crate::model::{AccountId, Commit, Event, EventKind, KeyUid, OrgKind, OrgUid, Seq, Time, When};
+use crate::state::{Evidence, KeyRecord, KeyStatus, Recorded, State};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// A moment, and what is believed of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsOf {
+    pub when: When,
+    /// Hides what was recorded later.
+    pub known_at: Option<Time>,
+}
+
+impl AsOf {
+    #[must_use]
+    pub fn time(time: Time) -> Self {
+        Self { when: When::At(time), known_at: None }
+    }
+
+    #[must_use]
+    pub fn seq(seq: Seq) -> Self {
+        Self { when: When::Seq(seq), known_at: None }
+    }
+
+    fn is_known(self, commit: &Recorded) -> bool {
+        self.known_at.is_none_or(|known_at| commit.recorded_at <= known_at)
+    }
+
+    fn holds(self, commit: &Recorded, effective_at: Time) -> bool {
+        match self.when {
+            When::At(time) => effective_at <= time,
+            When::Seq(seq) => commit.seq <= seq,
+        }
+    }
+
+    /// The moment that statuses are told at: the time asked for, or that of the last commit.
+    #[must_use]
+    pub fn now(self, worlds: &Worlds) -> Time {
+        match self.when {
+            When::At(time) => time,
+            When::Seq(_) => worlds.live_state().recorded_at(),
+        }
+    }
+}
+
+/// Every org as of a moment, by replaying the log from its start.
+///
+/// # Errors
+/// [`AuditError::AheadOfLog`] for a seq that is not there yet, and whatever keeps the log from being read.
+pub fn worlds_at(history: &dyn History, as_of: AsOf) -> Result<Worlds, AuditError> {
+    let mut range = 1..=u64::MAX;
+    if let When::Seq(seq) = as_of.when {
+        let newest = history.last_seq();
+        if seq > newest {
+            return Err(AuditError::AheadOfLog { asked: seq.0, newest: newest.0 });
+        }
+        range = 1..=seq.0;
+    }
+    let mut live = State::empty();
+    let mut accounts: BTreeMap<OrgUid, AccountId> = BTreeMap::new();
+    let mut evidence: BTreeMap<OrgUid, Evidence> = BTreeMap::new();
+    history.walk(&Plan::range(range), &mut |commit| {
+        if !as_of.is_known(commit) {
+            // recorded_at never goes back, so neither is anything later known.
+            return ControlFlow::Break(());
+        }
+        for event in &commit.commit.events {
+            if let Event::OrgCreated { org, account, kind: OrgKind::Evidence, .. } = event {
+                accounts.insert(*org, *account);
+            }
+            let effective_at = match event {
+                Event::EvidenceChanged(change) => change.record.effective_at,
+                Event::EvidenceObserved(observed) => observed.record.effective_at,
+                _ => continue,
+            };
+            if let Some(org) = commit.commit.envelope.org
+                && as_of.holds(commit, effective_at)
+            {
+                evidence.entry(org).or_default().collect(commit.seq, event);
+            }
+        }
+        if as_of.holds(commit, commit.recorded_at) {
+            apply_live(&mut live, commit);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut worlds = Worlds::live(live);
+    for (org, account) in accounts {
+        worlds.add_evidence(org, account, evidence.get(&org).unwrap_or(&Evidence::default()));
+    }
+    Ok(worlds)
+}
+
+/// Applies a commit without its evidence, which is collected apart.
+fn apply_live(state: &mut State, commit: &Recorded) {
+    let is_evidence = |event: &Event| matches!(event, Event::EvidenceChanged(_) | Event::EvidenceObserved(_));
+    if !commit.commit.events.iter().any(is_evidence) {
+        state.apply(commit.seq, commit.recorded_at, &commit.commit);
+        return;
+    }
+    let events = commit.commit.events.iter().filter(|event| !is_evidence(event)).cloned().collect();
+    let rest = Commit { envelope: commit.commit.envelope.clone(), events };
+    state.apply(commit.seq, commit.recorded_at, &rest);
+}
+
+/// Past states of single keys. Made once, asked often: it remembers when orgs were suspended, which no key's own events say.
+#[derive(Debug)]
+pub struct KeyPast<'a, H: ?Sized> {
+    history: &'a H,
+    suspensions: Vec<(OrgUid, Seq, Time, bool)>,
+}
+
+impl<'a, H: History> KeyPast<'a, H> {
+    /// # Errors
+    /// Whatever keeps the log from being read.
+    pub fn new(history: &'a H) -> Result<Self, AuditError> {
+        let mut suspensions = Vec::new();
+        each_fact_of_kinds(history, &[EventKind::OrgSuspended, EventKind::OrgResumed], &mut |fact| {
+            if let Some(org) = fact.org {
+                let on = matches!(fact.event, Event::OrgSuspended {});
+                suspensions.push((org, fact.id.seq, fact.recorded_at, on));
+            }
+        })?;
+        Ok(Self { history, suspensions })
+    }
+
+    /// A live key as of a moment: only the commits that mention it are read. `None`: it was not there yet.
+    ///
+    /// # Errors
+    /// Whatever keeps the log from being read.
+    pub fn key_at(&self, uid: KeyUid, when: When) -> Result<Option<KeyRecord>, AuditError> {
+        let mut plan = Plan::mentioning(vec![Mention::Key(uid).term()]);
+        if let When::Seq(seq) = when {
+            plan.range = 1..=seq.0;
+        }
+        let mut state = State::empty();
+        self.history.walk(&plan, &mut |commit| {
+            if let When::At(time) = when
+                && commit.recorded_at > time
+            {
+                return ControlFlow::Break(());
+            }
+            apply_live(&mut state, commit);
+            ControlFlow::Continue(())
+        })?;
+        Ok(state.key_by_uid(uid))
+    }
+
+    /// The status a key's record of that moment had.
+    pub fn status_at(&self, key: &KeyRecord, when: When, now: Time) -> KeyStatus {
+        let by_then = |(_, seq, time, _): &&(OrgUid, Seq, Time, bool)| match when {
+            When::At(at) => *time <= at,
+            When::Seq(at) => *seq <= at,
+        };
+        let newest = self.suspensions.iter().filter(|(org, ..)| *org == key.org).rfind(by_then);
+        key.status(now, newest.is_some_and(|(_, _, _, on)| *on))
+    }
+}

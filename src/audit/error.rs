@@ -1,0 +1,22 @@
+//! Why a question could not be answered.
+
+use crate::model::{CodecError, Invalid};
+
+/// Why a question could not be answered. Finding nothing is no error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The question names something nobody here ever heard of.
+    #[error("no {noun} named `{name}` was ever here; `keyledger {noun} list --all` shows those that were")]
+    Unknown { noun: &'static str, name: String },
+    #[error("{noun} `{name}` is not unique: {candidates}; name one of them by its id or add --org")]
+    Ambiguous { noun: &'static str, name: String, candidates: String },
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// A frame's checksum holds and its payload is no commit: written by a newer keyledger, or not by one.
+    #[error("commit {seq} could not be read")]
+    Payload { seq: u64, source: CodecError },
+    /// The moment asked for lies behind the end of the log.
+    #[error("commit {asked} is not there yet; the newest is {newest}")]
+    AheadOfLog { asked: u64, newest: u64 },
+}
