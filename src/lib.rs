@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod audit;
+pub mod ledger;
 pub mod log;
 pub mod model;
 pub mod policy;

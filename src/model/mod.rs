@@ -14,6 +14,7 @@ pub mod limits;
 pub mod sealed;
 pub mod text;
 pub mod time;
+pub mod uids;
 
 pub use caller::{Actor, ActorKind, Dialect};
 pub use codec::{CodecError, SCHEMA};

@@ -1,0 +1,3 @@
+//! Writes: the only module that appends.
+
+pub mod import;
