@@ -41,6 +41,9 @@ pub struct Global {
     /// The file with the vault key [default: vault.key in the ledger's folder]
     #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE, hide_short_help = true)]
     pub vault_key: Option<PathBuf>,
+    /// Of a damaged ledger, read what lies before the damage
+    #[arg(long, global = true, help_heading = EVERYWHERE, hide_short_help = true)]
+    pub up_to_damage: bool,
     /// Colour in answers
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = EVERYWHERE, hide_short_help = true)]
     pub color: ColorWhen,

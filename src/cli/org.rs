@@ -184,7 +184,7 @@ impl Org {
             Org::Show(which) => {
                 let reading = cx.reading()?;
                 let view = reading.org(which.named(cx))?;
-                show(&mut cx.out, &view, &reading.state)
+                show(&mut cx.out, &view, reading.worlds.live_state())
             }
             Org::Update(update) => update.run(cx),
             Org::Suspend(which) => switch(cx, &which, true),
@@ -261,7 +261,7 @@ fn list(cx: &mut Context) -> Done {
         return none_found(&mut cx.out, "orgs");
     }
     for view in &views {
-        let row = OrgRow::of(view, &reading.state);
+        let row = OrgRow::of(view, reading.worlds.live_state());
         if cx.out.json {
             cx.out.json(&row)?;
             continue;

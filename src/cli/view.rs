@@ -6,6 +6,7 @@
 //! Not here: reading the log (`reading`), and what is shown of a noun (its own file).
 
 use super::exit::{Exit, Failure};
+use crate::audit::Worlds;
 use crate::model::text::excerpt;
 use crate::model::{AccountId, KeyOwner, KeyUid, OrgKind, PolicyUid, Time};
 use crate::state::{GroupRecord, KeyRecord, OrgRecord, PolicyRecord, State, UserRecord};
@@ -21,14 +22,8 @@ pub struct View {
 }
 
 impl View {
-    /// The view of one org of `state`.
+    /// The view of a live org.
     pub fn of(state: &State, org: &Arc<OrgRecord>, now: Time) -> Self {
-        if org.kind == OrgKind::Evidence
-            && let Some(evidence) = state.evidence(org.org)
-        {
-            let folded = evidence.fold(org.account);
-            return Self { state: folded, org: Arc::clone(org), now };
-        }
         Self { state: state.share(), org: Arc::clone(org), now }
     }
 
@@ -94,59 +89,80 @@ impl View {
     }
 }
 
+/// Every org with its state, live ones first, by account.
+pub fn views(worlds: &Worlds, now: Time) -> Vec<View> {
+    let live = worlds.live_state();
+    let mut views: Vec<View> = live.live_orgs().map(|org| View::of(live, org, now)).collect();
+    for (org, _, _) in worlds.evidence_orgs() {
+        let folded = worlds.state_of(org);
+        views.extend(folded.org(org).map(|record| View::of(folded, record, now)));
+    }
+    views.sort_by_key(|view| (view.org.kind, view.org.account));
+    views
+}
+
 /// The org that `asked` names: an account id, `evidence:` and one, or nothing when there is only one.
-pub fn org_named(state: &State, asked: Option<&str>) -> Result<Arc<OrgRecord>, Failure> {
-    let of_kind = |account: AccountId, kind: OrgKind| {
-        state.orgs().find(|org| org.account == account && org.kind == kind).map(Arc::clone)
-    };
+pub fn org_named(worlds: &Worlds, asked: Option<&str>, now: Time) -> Result<View, Failure> {
+    let mut all = views(worlds, now);
     if let Some(asked) = asked {
-        let (account, kinds): (&str, &[OrgKind]) = match asked.split_once(':') {
-            Some(("evidence", account)) => (account, &[OrgKind::Evidence]),
-            Some(("live", account)) => (account, &[OrgKind::Live]),
-            _ => (asked, &[OrgKind::Live, OrgKind::Evidence]),
+        let (account, kinds) = account_named(asked)?;
+        let fits = |view: &View, kind: OrgKind| view.org.account == account && view.org.kind == kind;
+        let found = kinds.iter().find_map(|kind| all.iter().position(|view| fits(view, *kind)));
+        return match found {
+            Some(place) => Ok(all.swap_remove(place)),
+            None => Err(no_such_org(account)),
         };
-        let account = AccountId::parse(account)?;
-        let found = kinds.iter().find_map(|kind| of_kind(account, *kind));
-        return found.ok_or_else(|| {
-            Failure::nothing(format!("there is no org {account}; `keyledger org list` shows those that are there"))
-        });
     }
-    let live: Vec<_> = state.live_orgs().collect();
-    let all: Vec<_> = state.orgs().collect();
-    match (live.as_slice(), all.as_slice()) {
-        ([org], _) | ([], [org]) => Ok(Arc::clone(org)),
-        ([], []) => {
-            Err(Failure::new(Exit::Nothing, "the ledger has no org yet; `keyledger org create ACCOUNT` makes one"))
-        }
-        _ => {
-            let mut names: Vec<String> = all.iter().map(|org| org_label(org)).collect();
-            names.sort();
-            let names = names.join(", ");
-            Err(Failure::usage(format!("the ledger has several orgs; name one with --org: {}", excerpt(&names, 400))))
-        }
+    let live = all.iter().filter(|view| !view.is_evidence()).count();
+    match (live, all.len()) {
+        (0, 0) => Err(Failure::nothing("the ledger has no org yet; `keyledger org create ACCOUNT` makes one")),
+        // Live orgs come first.
+        (1, _) | (0, 1) => Ok(all.swap_remove(0)),
+        _ => Err(several(all.iter().map(|view| org_label(&view.org)))),
     }
+}
+
+fn account_named(asked: &str) -> Result<(AccountId, &'static [OrgKind]), Failure> {
+    let (account, kinds): (&str, &[OrgKind]) = match asked.split_once(':') {
+        Some(("evidence", account)) => (account, &[OrgKind::Evidence]),
+        Some(("live", account)) => (account, &[OrgKind::Live]),
+        _ => (asked, &[OrgKind::Live, OrgKind::Evidence]),
+    };
+    Ok((AccountId::parse(account)?, kinds))
+}
+
+fn no_such_org(account: AccountId) -> Failure {
+    Failure::nothing(format!("there is no org {account}; `keyledger org list` shows those that are there"))
+}
+
+fn several(names: impl Iterator<Item = String>) -> Failure {
+    let names = names.collect::<Vec<_>>().join(", ");
+    Failure::usage(format!("the ledger has several orgs; name one with --org: {}", excerpt(&names, 400)))
 }
 
 /// The live org that `asked` names: the one a command may change.
 pub fn live_org_named(state: &State, asked: Option<&str>) -> Result<Arc<OrgRecord>, Failure> {
-    let org = if asked.is_none() {
-        let mut live = state.live_orgs();
-        match (live.next(), live.next()) {
-            (Some(org), None) => Arc::clone(org),
-            (None, _) => {
+    let live: Vec<_> = state.live_orgs().collect();
+    let Some(asked) = asked else {
+        return match live.as_slice() {
+            [org] => Ok(Arc::clone(org)),
+            [] => {
                 let text = "the ledger has no org of its own yet; `keyledger org create ACCOUNT` makes one";
-                return Err(Failure::new(Exit::Refused, text));
+                Err(Failure::new(Exit::Refused, text))
             }
-            _ => return org_named(state, None),
-        }
-    } else {
-        org_named(state, asked)?
+            several_orgs => Err(several(several_orgs.iter().map(|org| org_label(org)))),
+        };
     };
-    if org.kind == OrgKind::Evidence {
-        let text = format!("org {} holds imported evidence, which only imports write to", org.account);
+    let (account, kinds) = account_named(asked)?;
+    let named = live.into_iter().find(|org| org.account == account && kinds.contains(&OrgKind::Live));
+    if let Some(org) = named {
+        return Ok(Arc::clone(org));
+    }
+    if state.orgs().any(|org| org.account == account) {
+        let text = format!("org {account} holds imported evidence, which only imports write to");
         return Err(Failure::new(Exit::Refused, text));
     }
-    Ok(org)
+    Err(no_such_org(account))
 }
 
 /// How `--org` would name it.
@@ -155,11 +171,4 @@ pub fn org_label(org: &OrgRecord) -> String {
         OrgKind::Live => org.account.to_string(),
         OrgKind::Evidence => format!("evidence:{}", org.account),
     }
-}
-
-/// Every org with its state, live ones first, by account.
-pub fn every_org(state: &State, now: Time) -> Vec<View> {
-    let mut orgs: Vec<_> = state.orgs().collect();
-    orgs.sort_by_key(|org| (org.kind, org.account));
-    orgs.into_iter().map(|org| View::of(state, org, now)).collect()
 }
