@@ -26,7 +26,7 @@ fn commit(events: Vec<Event>) -> Commit {
 }
 
 fn id(n: usize) -> AccessKeyId {
-    AccessKeyId::parse(&format!("NQAK{n:016}")).unwrap()
+    AccessKeyId::parse(&format!("NQAK{n:016}")).expect("a valid id")
 }
 
 fn created(n: usize) -> Event {

@@ -5,6 +5,8 @@
 //!
 //! Not here: choosing commits (`audit::scan`, `audit::index`).
 
+use crate::log::{self, Frame};
+use crate::model::codec::{self, CodecError};
 use crate::model::event::EvidenceChange;
 use crate::model::{
     AccessKeyId, Commit, Dialect, Event, EventId, EvidenceRecord, IdentityKind, Observed, OrgUid, Outcome, Seq, Time,
@@ -19,6 +21,14 @@ pub struct Recorded {
     pub clock_regressed: bool,
     pub frame_hash: [u8; 32],
     pub commit: Commit,
+}
+
+/// Why a frame is not a commit that can be read.
+#[derive(Debug, thiserror::Error)]
+#[error("commit {seq} cannot be read; run `keyledger verify`, or use a newer keyledger if it says so")]
+pub struct HistoryError {
+    pub seq: Seq,
+    pub source: CodecError,
 }
 
 /// Who did it, as far as the record says.
@@ -67,6 +77,26 @@ impl<'a> Fact<'a> {
 }
 
 impl Recorded {
+    /// Decodes a frame.
+    ///
+    /// # Errors
+    /// [`HistoryError`] for an unknown schema, and for bytes that are not a commit although their checksums hold.
+    pub fn decode(frame: &Frame<'_>) -> Result<Self, HistoryError> {
+        let seq = Seq(frame.seq);
+        let commit = if frame.flags & log::PARTS == 0 {
+            codec::decode_whole(frame.schema, frame.payload())
+        } else {
+            codec::decode_parts(frame.schema, frame.parts())
+        };
+        Ok(Self {
+            seq,
+            recorded_at: Time(frame.recorded_at_ns),
+            clock_regressed: frame.flags & log::CLOCK_REGRESSED != 0,
+            frame_hash: frame.frame_hash,
+            commit: commit.map_err(|source| HistoryError { seq, source })?,
+        })
+    }
+
     /// What happened, in order. A commit holds as many facts as events, and an imported change as many as it changed.
     pub fn facts(&self) -> impl Iterator<Item = Fact<'_>> {
         self.commit.events.iter().enumerate().flat_map(move |(index, event)| {

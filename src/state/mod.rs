@@ -11,6 +11,7 @@
 //! Not here: what may happen (`ledger::decide`), secrets in the clear, the log's files.
 
 mod apply;
+pub mod at;
 pub mod evidence;
 pub mod handle;
 pub mod history;
@@ -22,7 +23,7 @@ mod table;
 
 pub use evidence::Evidence;
 pub use handle::StateHandle;
-pub use history::{Fact, FactActor, Recorded};
+pub use history::{Fact, FactActor, HistoryError, Recorded};
 pub use record::{
     FindingRecord, Flag, GroupRecord, Holders, KeyMore, KeyRecord, KeyRights, KeyStatus, LastUsed, Marks, OrgRecord,
     OwnerRef, PolicyRecord, PolicyVersion, ProviderRecord, SecretRecord, TokenRecord, TokenSeen, UserRecord,
