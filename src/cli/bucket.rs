@@ -55,7 +55,7 @@ impl<'a> BucketRow<'a> {
         let names = |key: &crate::state::KeyRecord| {
             key.org == view.org.org
                 && !key.is_deleted()
-                && (key.more().grants.iter().any(|grant| grant.bucket.as_ref() == Some(bucket))
+                && (key.rights().grants.iter().any(|grant| grant.bucket.as_ref() == Some(bucket))
                     || matches!(&key.owner, crate::model::KeyOwner::Bucket(of) if of == bucket))
         };
         let keys = view.state.keys_where(names);
@@ -141,7 +141,7 @@ impl Which {
         cx.out.fields(&[("bucket", Cell::new(row.bucket, Paint::Bold)), ("account", Cell::from(&row.account_id))])?;
         for id in &row.keys {
             if let Some(key) = view.key(id) {
-                let grants = row::grants(&key.more().grants);
+                let grants = row::grants(&key.rights().grants);
                 cx.out.line(format!("key {id} {} {grants}", row::status(view, &key).as_str()))?;
             }
         }

@@ -4,8 +4,14 @@
 //!
 //! Not here: what each layer calls an error; its `From` stands here because only the command line knows exit codes.
 
+use crate::audit::AuditError;
+use crate::ledger::{ExecuteError, OpenError};
+use crate::log::LogError;
 use crate::model::Invalid;
 use crate::model::text::Shown;
+use crate::state::HistoryError;
+use crate::state::at::ReplayError;
+use crate::vault::VaultError;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -114,5 +120,89 @@ impl fmt::Display for Failure {
 impl From<Invalid> for Failure {
     fn from(error: Invalid) -> Self {
         Self::usage(error.to_string())
+    }
+}
+
+impl Failure {
+    /// What a log error means for a script.
+    pub fn from_log(error: &LogError) -> Self {
+        let exit = match error {
+            LogError::Held { .. } => Exit::Held,
+            LogError::AlreadyExists { .. } => Exit::Refused,
+            LogError::Poisoned { .. } => Exit::Indeterminate,
+            LogError::MetaDamaged { .. }
+            | LogError::ForeignSegment { .. }
+            | LogError::MissingSegment { .. }
+            | LogError::MisplacedSegment { .. }
+            | LogError::Damaged { .. }
+            | LogError::Fork { .. }
+            | LogError::MissingAcknowledged { .. }
+            | LogError::WitnessLost { .. } => Exit::Damaged,
+            _ => Exit::Usage,
+        };
+        let failure = Self::of(exit, error);
+        if exit == Exit::Held { failure.hint("reading goes on meanwhile") } else { failure }
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Self::from_log(&error)
+    }
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        Self::of(Exit::Damaged, &error)
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Log(error) => error.into(),
+            ReplayError::History(error) => error.into(),
+            other => Self::of(Exit::Usage, &other),
+        }
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        let exit = match &error {
+            AuditError::Unknown { .. } => Exit::Nothing,
+            AuditError::Payload { .. } => Exit::Damaged,
+            _ => Exit::Usage,
+        };
+        Self::of(exit, &error)
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let exit = match &error {
+            VaultError::Damaged { .. } | VaultError::ForeignKeystore { .. } | VaultError::NoKeystore { .. } => Exit::Damaged,
+            VaultError::AlreadyThere { .. } => Exit::Refused,
+            VaultError::Poisoned { .. } => Exit::Indeterminate,
+            _ => Exit::Usage,
+        };
+        Self::of(exit, &error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Log(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExecuteError> for Failure {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => Self::of(Exit::Refused, &refusal),
+            ExecuteError::Log(error) => error.into(),
+        }
     }
 }

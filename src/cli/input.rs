@@ -62,12 +62,22 @@ fn json_rows(text: &str, columns: &[&str]) -> Result<Vec<(usize, Vec<Option<Stri
             fields[place] = match value {
                 serde_json::Value::Null => None,
                 serde_json::Value::String(text) => Some(text),
+                serde_json::Value::Array(items) => Some(items.iter().map(listed).collect::<Vec<_>>().join(" ")),
                 other => Some(other.to_string()),
             };
         }
         rows.push((at + 1, fields));
     }
     Ok(rows)
+}
+
+/// An item of a list: a text, or a bucket with its role as `key list --json` shows it.
+fn listed(item: &serde_json::Value) -> String {
+    match (item.as_str(), item["bucket"].as_str(), item["role"].as_str()) {
+        (Some(text), ..) => text.to_owned(),
+        (_, Some(bucket), Some(role)) => format!("{bucket}={role}"),
+        _ => item.to_string(),
+    }
 }
 
 fn csv_rows(text: &str, columns: &[&str]) -> Result<Vec<(usize, Vec<Option<String>>)>, Failure> {

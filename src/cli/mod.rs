@@ -10,6 +10,7 @@
 //! Not here: rules (`ledger::decide`), questions about the past (`audit`), HTTP (`api`).
 
 mod args;
+mod audit;
 mod bucket;
 mod confirm;
 mod context;
@@ -22,7 +23,9 @@ mod policy;
 mod print;
 mod progress;
 mod reading;
+mod state;
 mod user;
+mod verify;
 mod view;
 mod writing;
 
@@ -73,6 +76,13 @@ enum Command {
     /// Buckets and whose they are
     #[command(subcommand)]
     Bucket(bucket::Bucket),
+    /// Questions about the past, answered from the log alone
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// What is true now, or was true at a past moment
+    State(state::State),
+    /// Check that every byte is as it was written
+    Verify(verify::Verify),
     /// Print completions for a shell
     Completions {
         shell: Shell,
@@ -108,6 +118,9 @@ impl Command {
             Command::Key(key) => key.run(cx),
             Command::Policy(policy) => policy.run(cx),
             Command::Bucket(bucket) => bucket.run(cx),
+            Command::Audit(audit) => audit.run(cx),
+            Command::State(state) => state.run(cx),
+            Command::Verify(verify) => verify.run(cx),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "keyledger", &mut script);
@@ -122,10 +135,10 @@ impl Command {
 fn diagnostics(level: Option<&str>) {
     use tracing_subscriber::EnvFilter;
     let filter = match level {
-        Some(level) => EnvFilter::try_new(level),
-        None => EnvFilter::try_from_default_env(),
+        Some(level) => EnvFilter::try_new(level).ok(),
+        None => EnvFilter::try_from_default_env().ok(),
     };
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
     // A second subscriber in one process (a test) is refused, which is fine.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
 }

@@ -11,11 +11,11 @@ use super::args::when;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::view::{View, org_named, views};
-use crate::audit::Worlds;
+use crate::audit::{AuditError, History, Plan, Visit, Worlds};
 use crate::audit::at::{AsOf, worlds_at};
 use crate::log::LogReader;
-use crate::model::{Time, When};
-use crate::state::at;
+use crate::model::{Seq, Time, When};
+use crate::state::{Recorded, at};
 
 /// A moment of the ledger, and the log behind it.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ impl Reading {
         Ok(Self { worlds, now, log: self.log })
     }
 
+    /// The log as reports read it.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the index may fail to open")]
+    pub fn history(&self, _cx: &Context) -> Result<LogHistory, Failure> {
+        Ok(LogHistory(self.log.clone()))
+    }
+
     /// The org that `asked` names, or the only one.
     pub fn org(&self, asked: Option<&str>) -> Result<View, Failure> {
         org_named(&self.worlds, asked, self.now)
@@ -88,5 +94,24 @@ pub fn time_of(when: When, log: &LogReader) -> Result<Time, Failure> {
             Some(frame) => Ok(Time(frame.recorded_at_ns)),
             None => Err(Failure::usage(format!("seq {seq} is not there; the newest is {}", log.last_seq()))),
         },
+    }
+}
+
+/// The log without an index: every commit of the range is read.
+#[derive(Debug)]
+pub struct LogHistory(LogReader);
+
+impl History for LogHistory {
+    fn last_seq(&self) -> Seq {
+        Seq(self.0.last_seq())
+    }
+
+    fn select(
+        &self,
+        plan: &Plan,
+        fits: &(dyn Fn(&Recorded) -> bool + Sync),
+        each: &mut Visit<'_>,
+    ) -> Result<(), AuditError> {
+        todo!()
     }
 }

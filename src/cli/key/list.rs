@@ -83,7 +83,7 @@ impl List {
         let deleted_too = self.all || self.deleted || self.status == Some(KeyStatus::Deleted);
         let bucket_fits = |bucket: &String| {
             matches!(&key.owner, KeyOwner::Bucket(of) if of.as_str() == bucket)
-                || key.more().grants.iter().any(|g| g.bucket.as_ref().is_some_and(|b| b.as_str() == bucket))
+                || key.rights().grants.iter().any(|g| g.bucket.as_ref().is_some_and(|b| b.as_str() == bucket))
         };
         (deleted_too || status != KeyStatus::Deleted)
             && (self.temporary || !(view.is_evidence() && key.id.is_temporary()))
@@ -104,7 +104,7 @@ fn cells(view: &View, key: &KeyRecord) -> Vec<Cell> {
         Cell::from(moment_or(key.created_at(), "before the evidence")),
         Cell::from(last_used(key.more().last_used.as_ref())),
         Cell::from(&key.label),
-        Cell::from(grants(&key.more().grants)),
+        Cell::from(grants(&key.rights().grants)),
     ]
 }
 

@@ -1,0 +1,175 @@
+//! The ledger, to write: one command at a time, by the person at this machine.
+//!
+//! Not here: what may be done (`ledger::decide`).
+
+use super::context::Context;
+use super::exit::{Done, Exit, Failure};
+use super::view::live_org_named;
+use crate::ledger::{Command, Ledger, LedgerOptions, Outcome};
+use crate::model::{Caller, Time};
+use crate::state::{OrgRecord, State};
+use crate::vault::{SecretKey, VaultKey, VaultKeySource};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An open ledger and who writes to it.
+#[derive(Debug)]
+pub struct Writing {
+    ledger: Ledger,
+    caller: Caller,
+    wall: Time,
+}
+
+impl Writing {
+    /// Opens the ledger, as its only writer.
+    ///
+    /// # Errors
+    /// Exit 5 naming the holder when another process writes, 3 for a damaged ledger.
+    pub fn open(cx: &mut Context) -> Result<Self, Failure> {
+        let options = options(cx)?;
+        Self::open_with(cx, &cx.dir(), options)
+    }
+
+    /// The same, of another folder or in another way.
+    pub fn open_with(cx: &mut Context, dir: &Path, options: LedgerOptions) -> Result<Self, Failure> {
+        let ledger = Ledger::open(dir, options)?;
+        Ok(Self { ledger, caller: caller(cx)?, wall: cx.now() })
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub fn state(&self) -> State {
+        self.ledger.state()
+    }
+
+    /// The moment that status and ages are told for.
+    pub fn now(&self) -> Time {
+        self.wall.max(self.ledger.state().recorded_at())
+    }
+
+    /// The live org that `asked` names, or the only one.
+    pub fn org(&self, asked: Option<&str>) -> Result<Arc<OrgRecord>, Failure> {
+        live_org_named(&self.state(), asked)
+    }
+
+    /// Executes one command: durable when this returns.
+    ///
+    /// # Errors
+    /// Exit 4 when a rule said no, 6 when it is unknown what became of it.
+    pub fn execute(&mut self, command: Command) -> Result<Wrote, Failure> {
+        let outcome = self.ledger.execute_blocking(&self.caller, command, None)?;
+        let changed = !matches!(outcome, Outcome::Nothing);
+        let seq = changed.then(|| self.ledger.state().seq().0);
+        Ok(Wrote { outcome, seq })
+    }
+
+    /// Ends in good order: the next open has nothing to recover.
+    pub fn close(self) -> Result<(), Failure> {
+        Ok(self.ledger.close()?)
+    }
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Wrote {
+    outcome: Outcome,
+    seq: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Said<'a, T: Serialize> {
+    #[serde(flatten)]
+    row: &'a T,
+    /// Whether anything was appended.
+    changed: bool,
+    /// The commit.
+    seq: Option<u64>,
+}
+
+impl Wrote {
+    pub fn nothing() -> Self {
+        Self { outcome: Outcome::Nothing, seq: None }
+    }
+
+    /// This, or when it changed nothing, the other.
+    #[must_use]
+    pub fn or(self, other: Wrote) -> Self {
+        if other.changed() { other } else { self }
+    }
+
+    pub fn changed(&self) -> bool {
+        self.seq.is_some()
+    }
+
+    pub fn seq(&self) -> Option<u64> {
+        self.seq
+    }
+
+    /// The id of the key that was made.
+    pub fn key_made(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::KeyCreated(made) | Outcome::KeyRotated { new: made, .. } => Some(made.access_key_id.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The secret, once.
+    pub fn take_secret(&mut self) -> Option<SecretKey> {
+        self.outcome.take_secret()
+    }
+
+    /// Says what was done, or shows how it is now.
+    pub fn say<T: Serialize>(&self, cx: &mut Context, noun: &str, name: &str, what: &str, row: &T) -> Done {
+        if cx.out.json {
+            cx.out.json(&Said { row, changed: self.changed(), seq: self.seq })?;
+        } else if self.changed() {
+            cx.out.line(format!("{noun} {name} {what}"))?;
+        } else {
+            cx.out.line(format!("{noun} {name}: nothing to change"))?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// How the command line opens a ledger.
+pub fn options(cx: &Context) -> Result<LedgerOptions, Failure> {
+    Ok(LedgerOptions { vault_key: Some(vault_key_source(cx)), ..LedgerOptions::default() })
+}
+
+/// Where the vault key is.
+pub fn vault_key_source(cx: &Context) -> VaultKeySource {
+    let path = cx.global.vault_key.clone().unwrap_or_else(|| cx.dir().join("vault.key"));
+    VaultKeySource::File(path)
+}
+
+/// The vault key, for questions that need it.
+pub fn vault_key(cx: &Context) -> Result<VaultKey, Failure> {
+    VaultKey::read(cx.io.as_ref(), &vault_key_source(cx)).map_err(|error| Failure::of(Exit::Usage, &error))
+}
+
+/// The person at this machine, with the reason given.
+pub fn caller(cx: &Context) -> Result<Caller, Failure> {
+    let mut caller = Caller::operator(&operator(cx));
+    if let Some(reason) = &cx.global.reason {
+        crate::model::limits::reason(reason)?;
+        caller.reason = Some(reason.as_str().into());
+    }
+    Ok(caller)
+}
+
+/// `user@host`, by the system's own account of both, not by what the environment claims.
+fn operator(cx: &Context) -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let passwd = cx.io.read(Path::new("/etc/passwd"), 16 << 20).unwrap_or_default();
+    let named = String::from_utf8_lossy(&passwd).lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let clean = |text: String| text.chars().filter(|c| c.is_ascii_graphic()).take(100).collect::<String>();
+    format!("{}@{}", clean(named.unwrap_or_else(|| format!("uid{uid}"))), clean(host))
+}
