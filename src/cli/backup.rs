@@ -160,7 +160,7 @@ pub fn copy(cx: &mut Context, from: &Path, to: &Path) -> Result<Copied, Failure>
 /// Copies every file of the keystore's folder that is not half made.
 fn keys(io: &dyn Io, from: &Path, to: &Path, copied: &mut Copied) -> Result<(), Failure> {
     for entry in io.read_dir(from).map_err(at("read", from))? {
-        if entry.is_dir || entry.name.ends_with(".tmp") {
+        if entry.is_dir || Path::new(&entry.name).extension().is_some_and(|extension| extension == "tmp") {
             continue;
         }
         let path = from.join(&entry.name);

@@ -39,18 +39,21 @@ fn stdin(bytes_max: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The line a row begins on, and its fields in the order of the columns asked for.
+pub type Row = (usize, Vec<Option<String>>);
+
 /// A table as text: JSON lines when it starts with `{`, else CSV with a header (RFC 4180).
 ///
 /// Column names are folded: `Access key ID` is `access_key_id`. Rows are (line, fields in the order of `columns`).
 ///
 /// # Errors
 /// A usage failure naming the line.
-pub fn rows(text: &str, columns: &[&str]) -> Result<Vec<(usize, Vec<Option<String>>)>, Failure> {
+pub fn rows(text: &str, columns: &[&str]) -> Result<Vec<Row>, Failure> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with('{') { json_rows(text, columns) } else { csv_rows(text, columns) }
 }
 
-fn json_rows(text: &str, columns: &[&str]) -> Result<Vec<(usize, Vec<Option<String>>)>, Failure> {
+fn json_rows(text: &str, columns: &[&str]) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         // The error's own text could quote what stands there, and a secret may stand there.
@@ -80,7 +83,7 @@ fn listed(item: &serde_json::Value) -> String {
     }
 }
 
-fn csv_rows(text: &str, columns: &[&str]) -> Result<Vec<(usize, Vec<Option<String>>)>, Failure> {
+fn csv_rows(text: &str, columns: &[&str]) -> Result<Vec<Row>, Failure> {
     let mut records = csv_records(text)?.into_iter();
     let Some((_, header)) = records.next() else { return Ok(Vec::new()) };
     let places: Vec<Option<usize>> =

@@ -11,11 +11,14 @@
 
 mod args;
 mod audit;
+mod backup;
 mod bucket;
 mod confirm;
 mod context;
 mod exit;
 mod group;
+mod import;
+mod init;
 mod input;
 mod key;
 mod org;
@@ -83,6 +86,11 @@ enum Command {
     State(state::State),
     /// Check that every byte is as it was written
     Verify(verify::Verify),
+    /// Bring in what was made or recorded elsewhere
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Copy the ledger, also while it is written
+    Backup(backup::Backup),
     /// Print completions for a shell
     Completions {
         shell: Shell,
@@ -121,6 +129,8 @@ impl Command {
             Command::Audit(audit) => audit.run(cx),
             Command::State(state) => state.run(cx),
             Command::Verify(verify) => verify.run(cx),
+            Command::Import(import) => import.run(cx),
+            Command::Backup(backup) => backup.run(cx),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "keyledger", &mut script);

@@ -88,11 +88,6 @@ impl Out {
         Self { writer: BufWriter::with_capacity(64 << 10, Box::new(stdout)), json, color, width }
     }
 
-    /// Whether people read this at a terminal.
-    pub fn is_terminal(&self) -> bool {
-        self.width.is_some()
-    }
-
     /// One line; escaped.
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         let text = text.to_string();

@@ -16,6 +16,7 @@ use crate::audit::at::{AsOf, worlds_at};
 use crate::log::LogReader;
 use crate::model::{Seq, Time, When};
 use crate::state::{Recorded, at};
+use std::ops::ControlFlow;
 
 /// A moment of the ledger, and the log behind it.
 #[derive(Debug)]
@@ -112,6 +113,26 @@ impl History for LogHistory {
         fits: &(dyn Fn(&Recorded) -> bool + Sync),
         each: &mut Visit<'_>,
     ) -> Result<(), AuditError> {
-        todo!()
+        let last = self.0.last_seq().min(*plan.range.end());
+        let first = (*plan.range.start()).max(1);
+        let mut visit = |seq: u64| -> Result<ControlFlow<()>, AuditError> {
+            let Some(frame) = self.0.frame(seq).unwrap_or(None) else { return Ok(ControlFlow::Break(())) };
+            let commit = Recorded::decode(&frame).map_err(|e| AuditError::Payload { seq: e.seq.0, source: e.source })?;
+            Ok(if fits(&commit) { each(&commit) } else { ControlFlow::Continue(()) })
+        };
+        if plan.reverse {
+            for seq in (first..=last).rev() {
+                if visit(seq)?.is_break() {
+                    break;
+                }
+            }
+        } else {
+            for seq in first..=last {
+                if visit(seq)?.is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 }

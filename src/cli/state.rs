@@ -11,6 +11,7 @@ use crate::model::OrgKind;
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 #[derive(Debug, Args)]
 pub struct State {
@@ -119,7 +120,7 @@ fn print_noun(cx: &mut Context, row: &NounRow) -> Result<(), Failure> {
     for (field, value) in &row.fields {
         let value = shown(value);
         if !value.is_empty() && value != "nothing" && value != "{}" && value != "false" {
-            line.push_str(&format!("  {field}={value}"));
+            let _ = write!(line, "  {field}={value}");
         }
     }
     let name = format!("{} {}", row.name.noun.as_str(), row.name.name);
@@ -129,7 +130,6 @@ fn print_noun(cx: &mut Context, row: &NounRow) -> Result<(), Failure> {
 
 /// Bytes as small hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::exit::{Done, Exit, Failure};
 use super::view::live_org_named;
 use crate::ledger::{Command, Ledger, LedgerOptions, Outcome};
+use crate::log::LogReader;
 use crate::model::{Caller, Time};
 use crate::state::{OrgRecord, State};
 use crate::vault::{SecretKey, VaultKey, VaultKeySource};
@@ -37,10 +38,6 @@ impl Writing {
         Ok(Self { ledger, caller: caller(cx)?, wall: cx.now() })
     }
 
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
     pub fn state(&self) -> State {
         self.ledger.state()
     }
@@ -64,6 +61,19 @@ impl Writing {
         let changed = !matches!(outcome, Outcome::Nothing);
         let seq = changed.then(|| self.ledger.state().seq().0);
         Ok(Wrote { outcome, seq })
+    }
+
+    /// The same, with where it came from in place of a reason.
+    pub fn execute_as(&mut self, command: Command, source: &str) -> Result<Wrote, Failure> {
+        let before = self.caller.reason.replace(crate::model::text::excerpt(source, 500).into());
+        let wrote = self.execute(command);
+        self.caller.reason = before;
+        wrote
+    }
+
+    /// The log, as far as it is durable.
+    pub fn log(&self) -> LogReader {
+        self.ledger.reader()
     }
 
     /// Ends in good order: the next open has nothing to recover.
@@ -170,6 +180,6 @@ fn operator(cx: &Context) -> String {
         (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
     });
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let clean = |text: String| text.chars().filter(|c| c.is_ascii_graphic()).take(100).collect::<String>();
+    let clean = |text: String| text.chars().filter(char::is_ascii_graphic).take(100).collect::<String>();
     format!("{}@{}", clean(named.unwrap_or_else(|| format!("uid{uid}"))), clean(host))
 }

@@ -35,14 +35,14 @@ impl Identify {
         let fingerprint = secret.fingerprint();
         // An imported secret has no fingerprint in the log; while its slot lives, the vault key can tell.
         let keystore = RefCell::new(keystore(cx, reading.log.meta().ledger_id));
-        let is_it = |key: KeyUid, version: &SecretVersion| match &version.fingerprint {
-            Some(known) => fingerprints_equal(known, &fingerprint),
-            None => {
-                let record = reading.worlds.live_state().key_by_uid(key);
-                let mut keystore = keystore.borrow_mut();
-                let (Some(record), Some(keystore)) = (record, keystore.as_mut()) else { return false };
-                opened(keystore, key, version.version, &record.id).is_some_and(|known| known.same_as(&secret))
+        let is_it = |key: KeyUid, version: &SecretVersion| {
+            if let Some(known) = &version.fingerprint {
+                return fingerprints_equal(known, &fingerprint);
             }
+            let record = reading.worlds.live_state().key_by_uid(key);
+            let mut keystore = keystore.borrow_mut();
+            let (Some(record), Some(keystore)) = (record, keystore.as_mut()) else { return false };
+            opened(keystore, key, version.version, &record.id).is_some_and(|known| known.same_as(&secret))
         };
         let found = identify(&history, &reading.worlds, reading.now, &is_it)?;
         if keystore.borrow().is_none() {
@@ -58,26 +58,28 @@ impl Identify {
     }
 
     fn secret(&self, cx: &Context) -> Result<SecretKey, Failure> {
-        let text = match &self.secret_file {
-            Some(path) => {
-                let failed = |error| Failure::usage(format!("could not read `{}`: {error}", path.display()));
-                Zeroizing::new(cx.io.read(path, SECRET_BYTES_MAX).map_err(failed)?)
-            }
-            None => {
-                let stdin = std::io::stdin();
-                if stdin.is_terminal() {
-                    eprint!("The secret (it will be seen here): ");
-                }
-                let mut line = Zeroizing::new(Vec::new());
-                let mut input = Read::take(stdin.lock(), SECRET_BYTES_MAX);
-                let read = input.read_until(b'\n', &mut line);
-                read.map_err(|error| Failure::usage(format!("no secret could be read: {error}")))?;
-                line
-            }
+        let text = if let Some(path) = &self.secret_file {
+            let failed = |error| Failure::usage(format!("could not read `{}`: {error}", path.display()));
+            Zeroizing::new(cx.io.read(path, SECRET_BYTES_MAX).map_err(failed)?)
+        } else {
+            line_of_stdin()?
         };
         let text = std::str::from_utf8(&text).unwrap_or_default().trim();
         SecretKey::import(text).map_err(|error| Failure::usage(error.to_string()))
     }
+}
+
+/// The first line of standard input.
+fn line_of_stdin() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        eprint!("The secret (it will be seen here): ");
+    }
+    let mut line = Zeroizing::new(Vec::new());
+    let mut input = Read::take(stdin.lock(), SECRET_BYTES_MAX);
+    let read = input.read_until(b'\n', &mut line);
+    read.map_err(|error| Failure::usage(format!("no secret could be read: {error}")))?;
+    Ok(line)
 }
 
 fn keystore(cx: &Context, ledger_id: [u8; 16]) -> Option<KeystoreReader> {

@@ -2,13 +2,17 @@
 //!
 //! Not here: the answers (`crate::audit`); here they are asked for and printed.
 
+mod compromise;
 mod diff;
 mod identify;
 mod key;
 mod log;
+mod rotation;
 mod show;
 
+pub use compromise::print_report as print_compromise;
 pub use diff::{noun, shown};
+pub use rotation::print_report as print_rotation;
 
 use super::{Context, Done};
 use clap::Subcommand;
@@ -21,6 +25,14 @@ pub enum Audit {
     /// Everything that ever happened to a key, and what each event changed
     #[command(after_help = "Example:  keyledger audit key NQAK7Q2M4T8XW1PC5DRE")]
     Key(key::Key),
+    /// Which keys are too old, unused, doubled, too mighty or were deleted unrevoked
+    #[command(after_help = "Example:  keyledger audit rotation --max-age 90 --fail-on-finding")]
+    Rotation(rotation::Rotation),
+    /// What a leaked key did, what it made, and what of that is still alive
+    #[command(
+        after_help = "Example:  keyledger audit compromise AKIAIOSFODNN7EXAMPLE --since 2026-03-01 --until 2026-03-08"
+    )]
+    Compromise(compromise::Compromise),
     /// What changed between two moments
     #[command(after_help = "Example:  keyledger audit diff 2026-03-01 2026-04-01")]
     Diff(diff::Diff),
@@ -34,6 +46,8 @@ impl Audit {
         match self {
             Audit::Log(log) => log.run(cx),
             Audit::Key(key) => key.run(cx),
+            Audit::Rotation(rotation) => rotation.run(cx),
+            Audit::Compromise(compromise) => compromise.run(cx),
             Audit::Diff(diff) => diff.run(cx),
             Audit::Identify(identify) => identify.run(cx),
         }

@@ -5,6 +5,7 @@
 use crate::audit::report::{Attribution, FactRow};
 use crate::cli::print::{Out, Paint, moment};
 use crate::cli::Failure;
+use std::fmt::Write as _;
 
 /// One fact: when, which, who, what; then what it changed.
 pub fn fact(out: &mut Out, row: &FactRow, with_changes: bool) -> Result<(), Failure> {
@@ -40,9 +41,9 @@ pub fn attribution(by: &Attribution) -> String {
     let mut text = format!("{} by {}", moment(by.at.0), by.actor);
     for (word, part) in [("from", &by.source_ip), ("with", &by.user_agent), ("because", &by.reason)] {
         if let Some(part) = part.as_ref().filter(|part| !part.is_empty()) {
-            text.push_str(&format!(" {word} {part}"));
+            let _ = write!(text, " {word} {part}");
         }
     }
-    text.push_str(&format!(" (event {})", by.event));
+    let _ = write!(text, " (event {})", by.event);
     text
 }

@@ -59,9 +59,9 @@ pub struct Grants {
     key: Which,
     /// BUCKET=ROLE or *=ROLE; they replace those it has
     #[arg(value_name = "BUCKET=ROLE", value_parser = grant, required_unless_present = "none")]
-    grants: Vec<Grant>,
+    all: Vec<Grant>,
     /// Take all away
-    #[arg(long, conflicts_with = "grants")]
+    #[arg(long, conflicts_with = "all")]
     none: bool,
 }
 
@@ -227,7 +227,7 @@ impl Untag {
 impl Grants {
     pub fn run(self, cx: &mut Context) -> Done {
         let key = self.key.id.clone();
-        change(cx, &self.key.id, "granted", Order::SetKeyGrants { key, grants: self.grants })
+        change(cx, &self.key.id, "granted", Order::SetKeyGrants { key, grants: self.all })
     }
 }
 

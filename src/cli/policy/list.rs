@@ -58,14 +58,17 @@ pub struct PolicyRow {
 impl PolicyRow {
     pub fn of(view: &View, policy: &PolicyRecord) -> Self {
         let (mut users, mut groups, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for holder in view.state.holders(policy.policy).iter() {
+        let holders = view.state.holders(policy.policy);
+        for holder in &*holders {
             match holder {
                 Holder::User(uid) => users.extend(view.state.user(*uid).map(|user| user.name.to_string())),
                 Holder::Group(uid) => groups.extend(view.state.group(*uid).map(|group| group.name.to_string())),
                 Holder::Key(uid) => keys.push(view.key_name(*uid)),
             }
         }
-        [&mut users, &mut groups, &mut keys].into_iter().for_each(|names| names.sort());
+        for names in [&mut users, &mut groups, &mut keys] {
+            names.sort();
+        }
         Self {
             policy_name: policy.name.to_string(),
             policy_id: policy.policy.to_string(),
