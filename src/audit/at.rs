@@ -10,7 +10,7 @@ use super::names::Worlds;
 use super::query::each_fact_of_kinds;
 use super::{AuditError, History, Plan};
 use crate::model::{AccountId, Commit, Event, EventKind, KeyUid, OrgKind, OrgUid, Seq, Time, When};
-use crate::state::{Evidence, KeyRecord, KeyStatus, Recorded, State};
+use crate::state::{Evidence, Fact, KeyRecord, KeyStatus, Recorded, State};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -42,6 +42,16 @@ impl AsOf {
             When::At(time) => effective_at <= time,
             When::Seq(seq) => commit.seq <= seq,
         }
+    }
+
+    /// Whether a fact belongs to the story as of this moment.
+    #[must_use]
+    pub fn shows(self, fact: &Fact<'_>) -> bool {
+        let by_then = match self.when {
+            When::At(time) => fact.effective_at <= time,
+            When::Seq(seq) => fact.id.seq <= seq,
+        };
+        by_then && self.known_at.is_none_or(|known_at| fact.recorded_at <= known_at)
     }
 
     /// The moment that statuses are told at: the time asked for, or that of the last commit.

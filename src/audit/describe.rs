@@ -2,7 +2,7 @@
 //!
 //! Not here: who did it, when and whence; every row has that beside it.
 
-use super::mention::{Mention, subjects};
+use super::mention::{Mention, is_made, subjects};
 use super::names::Worlds;
 use crate::model::text::excerpt;
 use crate::model::{Event, Grant, KeyCreated, OrgSettings, Role, Tags};
@@ -93,6 +93,7 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
     let user = |uid| format!("user `{}`", worlds.user_name(uid));
     let group = |uid| format!("group `{}`", worlds.group_name(uid));
     let policy = |uid| format!("policy `{}`", worlds.policy_name(uid));
+    let created = if is_made(fact) { "created" } else { "named, though made before the evidence begins," };
     let summary = match fact.event {
         Event::OrgCreated { account, name, .. } => format!("created org {account} `{name}`"),
         Event::OrgSuspended {} => {
@@ -113,7 +114,7 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
         }
         Event::ProviderCreated { provider, .. } => format!("created provider `{provider}`"),
         Event::ProviderKeyChanged { provider, .. } => format!("changed the key of provider `{provider}`"),
-        Event::UserCreated { name, path, .. } => format!("created user `{name}` in {path}"),
+        Event::UserCreated { name, path, .. } => format!("{created} user `{name}` in {path}"),
         Event::UserRenamed { before, after, .. } => {
             change("user name", Some(before.to_string()), Some(after.to_string()));
             format!("renamed user `{before}` to `{after}`")
@@ -135,7 +136,7 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
             format!("changed the permissions boundary of {}", user(*uid))
         }
         Event::UserDeleted { name, .. } => format!("deleted user `{name}`"),
-        Event::GroupCreated { name, .. } => format!("created group `{name}`"),
+        Event::GroupCreated { name, .. } => format!("{created} group `{name}`"),
         Event::GroupRenamed { before, after, .. } => {
             change("group name", Some(before.to_string()), Some(after.to_string()));
             format!("renamed group `{before}` to `{after}`")
@@ -155,9 +156,9 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
         }
         Event::BucketRegistered { bucket } => format!("registered bucket `{bucket}`"),
         Event::BucketForgotten { bucket } => format!("forgot bucket `{bucket}`"),
-        Event::KeyCreated(created) => {
-            creation_changes(created, worlds, &mut change);
-            format!("created key `{}` of {}", created.access_key_id, worlds.owner_name(&created.owner))
+        Event::KeyCreated(key_created) => {
+            creation_changes(key_created, worlds, &mut change);
+            format!("{created} key `{}` of {}", key_created.access_key_id, worlds.owner_name(&key_created.owner))
         }
         Event::KeyImported(created) => {
             creation_changes(created, worlds, &mut change);
@@ -230,7 +231,7 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
         Event::KeyCleared { key: uid } => format!("cleared the flag of {}", key(*uid)),
         Event::PolicyCreated { name, document, .. } => {
             change("document", None, Some(document.to_string()));
-            format!("created policy `{name}`")
+            format!("{created} policy `{name}`")
         }
         Event::PolicyTagged { policy: uid, set, removed } => {
             tag_changes(set, removed, &mut change);
@@ -296,11 +297,13 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
         Event::EvidenceObserved(observed) => {
             let record = &observed.record;
             let mut text = format!("called {}:{}", record.service(), excerpt(&record.event_name, 128));
-            if let Some(what) = observed.resource.as_deref().or(observed.bucket.as_ref().map(|b| b.as_str())) {
-                text.push_str(&format!(" on `{}`", excerpt(what, 128)));
+            if let Some(what) =
+                observed.resource.as_deref().or(observed.bucket.as_ref().map(crate::model::BucketName::as_str))
+            {
+                text = format!("{text} on `{}`", excerpt(what, 128));
             }
             if let Some(issued) = &observed.issued_key {
-                text.push_str(&format!(", which gave out temporary key `{issued}`"));
+                text = format!("{text}, which gave out temporary key `{issued}`");
             }
             text
         }

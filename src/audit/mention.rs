@@ -2,11 +2,12 @@
 //!
 //! Not here: how a term is stored (`index`).
 
+use super::known;
 use crate::model::evidence::user_uid;
 use crate::model::id::World;
 use crate::model::{
     AccessKeyId, Event, EventKind, Grant, GroupUid, Holder, IdentityKind, KeyCreated, KeyOwner, KeyUid, OrgUid,
-    PolicyUid, UserUid,
+    PolicyUid, Rank, UserUid,
 };
 use crate::state::{Fact, Recorded};
 
@@ -26,12 +27,19 @@ pub enum Mention<'a> {
     Address(&'a str),
     Kind(EventKind),
     Org(OrgUid),
+    /// An API call that investigations look for by name (`known::notable`).
+    Call(&'a str),
 }
 
 /// A mention as the index knows it: 64 bits that follow from what is mentioned. Two mentions may share one, so whoever finds a
 /// commit by a term looks at the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(pub u64);
+
+impl Term {
+    /// Commits whose frame says that the clock had gone back.
+    pub const CLOCK_REGRESSED: Term = Term(0x636c_6f63_6b2d_2d2d);
+}
 
 impl Mention<'_> {
     /// The term of this mention.
@@ -47,6 +55,7 @@ impl Mention<'_> {
             Mention::Address(address) => (9, address.as_bytes()),
             Mention::Kind(kind) => (10, &(*kind as u16).to_le_bytes()),
             Mention::Org(uid) => (11, &uid.0),
+            Mention::Call(name) => (12, name.as_bytes()),
         };
         Term(xxhash_rust::xxh3::xxh3_64_with_seed(bytes, tag))
     }
@@ -69,6 +78,18 @@ pub fn actor_user(fact: &Fact<'_>) -> Option<UserUid> {
         .then(|| identity.account.map(|account| user_uid(account, &identity.name)))?
 }
 
+/// Whether a creation in a fact is one, and not a record's mention of something older than the evidence.
+pub fn is_made(fact: &Fact<'_>) -> bool {
+    let Some(record) = fact.record else { return true };
+    match fact.event {
+        Event::KeyCreated(_) | Event::KeyImported(_) => record.rank == Rank::CreateKey,
+        Event::UserCreated { .. } | Event::GroupCreated { .. } | Event::PolicyCreated { .. } => {
+            record.rank == Rank::CreateNoun
+        }
+        _ => true,
+    }
+}
+
 /// Calls `f` with everything that `fact` mentions; some of it perhaps twice.
 pub fn mentions<'a>(fact: &Fact<'a>, f: &mut impl FnMut(Mention<'a>)) {
     f(Mention::Kind(fact.event.kind()));
@@ -83,6 +104,9 @@ pub fn mentions<'a>(fact: &Fact<'a>, f: &mut impl FnMut(Mention<'a>)) {
     }
     if let Some(address) = fact.source_ip {
         f(Mention::Address(address));
+    }
+    if let Some(call) = fact.record.and_then(|record| known::notable(&record.event_name)) {
+        f(Mention::Call(call));
     }
     subjects(fact.event, f);
 }
@@ -148,7 +172,9 @@ pub fn subjects<'a>(event: &'a Event, f: &mut impl FnMut(Mention<'a>)) {
         }
         Event::PolicyDetachedFromAll { policy, holders } => {
             f(Mention::Policy(*policy));
-            holders.iter().for_each(|by| f(holder(*by)));
+            for by in holders {
+                f(holder(*by));
+            }
         }
         Event::InlinePolicyPut { holder: by, .. } | Event::InlinePolicyDeleted { holder: by, .. } => f(holder(*by)),
         Event::SignInRefused { access_key_id, source_ip } => {
@@ -177,7 +203,9 @@ pub fn subjects<'a>(event: &'a Event, f: &mut impl FnMut(Mention<'a>)) {
             observed.issued_key.iter().for_each(|key| f(Mention::Key(key.uid(World::Evidence))));
         }
         Event::FindingRaised { key, .. } | Event::FindingClosed { key, .. } => {
-            key.iter().for_each(|key| f(Mention::Key(*key)));
+            if let Some(key) = key {
+                f(Mention::Key(*key));
+            }
         }
         // About an org or the ledger as a whole.
         _ => {}
@@ -212,6 +240,9 @@ pub fn terms_of(commit: &Recorded, terms: &mut Vec<Term>) {
     terms.clear();
     for fact in commit.facts() {
         mentions(&fact, &mut |mention| terms.push(mention.term()));
+    }
+    if commit.clock_regressed {
+        terms.push(Term::CLOCK_REGRESSED);
     }
     terms.sort_unstable();
     terms.dedup();

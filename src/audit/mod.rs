@@ -13,13 +13,24 @@
 
 pub mod address;
 pub mod at;
+pub mod biography;
+pub mod compromise;
 pub mod describe;
+pub mod diff;
 mod error;
+pub mod gather;
+pub mod identify;
+mod known;
+pub mod listing;
+pub mod log;
 mod mention;
 mod names;
 pub mod query;
 pub mod report;
+pub mod rights;
+pub mod rotation;
 mod source;
+pub mod uses;
 
 pub use error::AuditError;
 pub use mention::{Mention, Term, mentions, terms_of};

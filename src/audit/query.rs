@@ -6,6 +6,7 @@
 //! Not here: finding the commits (`source`), rows (`log`).
 
 use super::address::AddressFilter;
+use super::known;
 use super::mention::{Mention, actor_key, mentions, subjects, world_of};
 use super::names::Worlds;
 use super::{AuditError, History, Plan, Term};
@@ -63,7 +64,7 @@ pub struct Asked {
 pub struct Query {
     /// The uid of the id in each world.
     pub key: Option<(KeyUid, KeyUid)>,
-    key_text: Option<String>,
+    pub key_id: Option<String>,
     pub key_part: KeyPart,
     pub user: Option<UserNames>,
     pub policies: Option<BTreeSet<PolicyUid>>,
@@ -115,7 +116,7 @@ impl Query {
         if let Some(id) = &asked.key {
             AccessKeyId::parse(id)?;
             query.key = Some(both_uids(id));
-            query.key_text = Some(id.clone());
+            query.key_id = Some(id.clone());
         }
         if let Some(name) = &asked.user {
             query.user = Some(users_named(history, worlds, name)?);
@@ -236,7 +237,7 @@ impl Query {
             }
             Mention::Bucket(name) => found.bucket |= self.bucket.as_deref() == Some(name),
             Mention::Address(text) => found.address |= self.address.as_ref().is_some_and(|a| a.contains(text)),
-            Mention::Group(_) | Mention::Kind(_) | Mention::Org(_) => {}
+            Mention::Group(_) | Mention::Kind(_) | Mention::Org(_) | Mention::Call(_) => {}
         }
     }
 
@@ -261,7 +262,7 @@ impl Query {
                 terms.extend([Mention::ActorKey(live).term(), Mention::ActorKey(evidence).term()]);
             }
             let mut needles = vec![live.0.to_vec(), evidence.0.to_vec()];
-            needles.extend(self.key_text.iter().map(|text| text.as_bytes().to_vec()));
+            needles.extend(self.key_id.iter().map(|text| text.as_bytes().to_vec()));
             either(terms, Some(needles));
         }
         if let Some(user) = &self.user {
@@ -297,6 +298,9 @@ impl Query {
         }
         if !self.kinds.is_empty() && !self.kinds.contains(&EventKind::EvidenceChanged) {
             either(self.kinds.iter().map(|kind| Mention::Kind(*kind).term()).collect(), None);
+        }
+        if let Some(call) = self.call.as_deref().and_then(known::notable) {
+            either(vec![Mention::Call(call).term()], Some(vec![call.as_bytes().to_vec()]));
         }
         if let Some(orgs) = &self.orgs {
             either(orgs.iter().map(|org| Mention::Org(*org).term()).collect(), None);

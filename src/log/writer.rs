@@ -21,9 +21,7 @@ use super::frame::{self, Body, CLOCK_REGRESSED, NewFrame, PARTS_MAX, PAYLOAD_BYT
 use super::meta::{self, Meta};
 use super::reader::LogReader;
 use super::recovery::{self, Depth, Recovery, Survey};
-use super::segment::{
-    self, FOLDER, HEADER, SEAL, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Seal, SealHasher, SegmentHeader,
-};
+use super::segment::{self, FOLDER, HEADER, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Seal, SealHasher, SegmentHeader};
 use super::shared::{Published, Segment};
 use super::spare::Spares;
 use super::tree::{Hash, Tree};
@@ -188,10 +186,7 @@ impl LogWriter {
         };
         meta.check()?;
         let folder = dir.join(FOLDER);
-        io.create_dir_all(&folder).map_err(LogError::io("make", &folder))?;
-        if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
-            io.sync_dir(above).map_err(LogError::io("flush", above))?;
-        }
+        make_folder(io.as_ref(), &folder)?;
         let lock = lock(io.as_ref(), dir, &options.holder)?;
         refuse_what_is_there(io.as_ref(), dir)?;
         let keys = meta.keys();
@@ -798,6 +793,25 @@ fn lock(io: &dyn Io, dir: &Path, holder: &str) -> Result<Box<dyn LockToken>, Log
     }
 }
 
+/// Makes a folder and those above it, each durably named in the one above.
+fn make_folder(io: &dyn Io, folder: &Path) -> Result<(), LogError> {
+    let mut made = Vec::new();
+    for path in folder.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+        match io.read_dir(path) {
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => made.push(path),
+            Err(source) => return Err(LogError::Io { doing: "list", path: path.to_path_buf(), source }),
+        }
+    }
+    io.create_dir_all(folder).map_err(LogError::io("make", folder))?;
+    // Also the folder's own name when it was there: whoever made it may have been stopped before the flush.
+    let above = made.last().copied().unwrap_or(folder).parent();
+    for named_in in made.iter().skip(1).copied().chain(above).filter(|path| !path.as_os_str().is_empty()) {
+        io.sync_dir(named_in).map_err(LogError::io("flush", named_in))?;
+    }
+    Ok(())
+}
+
 /// `create` goes on where an interrupted one stopped, and nowhere else: before META there can be a witness that has
 /// acknowledged nothing and one segment without a frame.
 fn refuse_what_is_there(io: &dyn Io, dir: &Path) -> Result<(), LogError> {
@@ -807,16 +821,11 @@ fn refuse_what_is_there(io: &dyn Io, dir: &Path) -> Result<(), LogError> {
         Err(source) => return Err(LogError::Io { doing: "open", path: meta::path(dir), source }),
         Ok(_) => return Err(exists()),
     }
-    for (base_seq, len) in segment::list(io, dir)? {
+    if !recovery::was_never_made(io, dir)? {
+        return Err(exists());
+    }
+    for (base_seq, _) in segment::list(io, dir)? {
         let path = segment::path(dir, base_seq);
-        if base_seq != 1 || len > SEGMENT_BYTES_MAX {
-            return Err(exists());
-        }
-        let bytes = recovery::read_whole(io, &path)?;
-        let empty = bytes.get(HEADER..).is_some_and(super::bytes::is_zero);
-        if !empty || bytes.len() < HEADER + SEAL {
-            return Err(exists());
-        }
         io.remove_file(&path).map_err(LogError::io("remove", &path))?;
     }
     Ok(())

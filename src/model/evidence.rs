@@ -6,7 +6,7 @@
 //!
 //! Not here: reading the files (`ledger::import`), the fold (`state::evidence`).
 
-use super::id::{AccessKeyId, AccountId, BucketName, GroupUid, PolicyUid, UserUid};
+use super::id::{AccessKeyId, AccountId, BucketName};
 use super::time::Time;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -125,23 +125,4 @@ pub struct Observed {
     pub bytes_out: u64,
     /// Where the record says more about what failed; at most 256 characters.
     pub error_message: Option<CompactString>,
-}
-
-/// The uid of a user in evidence: its name is all that most records say, so the name makes it. A user made again under an
-/// old name has the old uid; a rename is followed by the fold (`state::evidence`).
-#[must_use]
-pub fn user_uid(account: AccountId, name: &str) -> UserUid {
-    UserUid::derived(&[&account.0.to_le_bytes(), name.to_ascii_lowercase().as_bytes()])
-}
-
-/// The uid of a group in evidence.
-#[must_use]
-pub fn group_uid(account: AccountId, name: &str) -> GroupUid {
-    GroupUid::derived(&[&account.0.to_le_bytes(), name.to_ascii_lowercase().as_bytes()])
-}
-
-/// The uid of a policy in evidence, by its ARN.
-#[must_use]
-pub fn policy_uid(account: AccountId, arn: &str) -> PolicyUid {
-    PolicyUid::derived(&[&account.0.to_le_bytes(), arn.to_ascii_lowercase().as_bytes()])
 }

@@ -4,8 +4,7 @@
 //! [`EvidenceRecord::order`], uses are summed up by key in a way that does not care about order, and [`Evidence::fold`]
 //! makes the state when somebody asks. Equal sets of records give equal states.
 //!
-//! A record may name nouns that were made before the evidence begins. It then mentions them first: a creation inside a
-//! record that is not itself a creation means "this exists, nobody here knows since when".
+//! A record may name nouns that were made before the evidence begins; it mentions them first (`model::uids`).
 //!
 //! Not here: reading records (`ledger::import`). The gate never sees any of this.
 
@@ -13,11 +12,10 @@ use super::State;
 use super::apply::{At, note_use};
 use super::record::{LastUsed, Marks};
 use crate::model::event::EvidenceChange;
-use crate::model::evidence::{group_uid, user_uid};
 use crate::model::id::World;
 use crate::model::{
     AccessKeyId, AccountId, Event, EvidenceRecord, GroupUid, Holder, Identity, IdentityKind, KeyCreated, KeyOwner,
-    KeyUid, Observed, OrgKind, OrgOwner, OrgSettings, OrgUid, Rank, Seq, Tags, Time, UserUid,
+    KeyUid, Observed, OrgKind, OrgOwner, OrgSettings, OrgUid, Rank, Seq, Tags, Time, UserUid, uids,
 };
 use compact_str::CompactString;
 use imbl::OrdMap;
@@ -191,65 +189,87 @@ impl Fold {
 
     fn change(&mut self, change: &EvidenceChange) {
         let at = self.at(change.record.effective_at);
-        let created = matches!(change.record.rank, Rank::CreateNoun | Rank::CreateKey);
         for event in &change.changes {
             let event = self.resolved(event);
+            if uids::is_mention(&change.record, &event) {
+                self.mention(at, &event);
+                continue;
+            }
             match &event {
-                Event::UserCreated { .. }
-                | Event::GroupCreated { .. }
-                | Event::PolicyCreated { .. }
-                | Event::KeyCreated(_)
-                | Event::KeyImported(_) => {
-                    let made = is_made(change.record.rank, &event);
-                    self.create(at, &event, created && made);
-                }
                 Event::UserRenamed { user, after, .. } => {
-                    self.users.insert(user_uid(self.account, after), *user);
-                    self.state.apply_event(at, &event);
+                    self.users.insert(uids::user(self.account, after), *user);
                 }
                 Event::GroupRenamed { group, after, .. } => {
-                    self.groups.insert(group_uid(self.account, after), *group);
-                    self.state.apply_event(at, &event);
+                    self.groups.insert(uids::group(self.account, after), *group);
                 }
-                _ => self.state.apply_event(at, &event),
+                // Made again under a name that is taken: the delete between the two is not in evidence.
+                Event::UserCreated { user, name, .. } if self.has_user(*user) => {
+                    self.state.apply_event(at, &Event::UserDeleted { user: *user, name: name.clone() });
+                }
+                Event::GroupCreated { group, name, .. } if self.has_group(*group) => {
+                    self.state.apply_event(at, &Event::GroupDeleted { group: *group, name: name.clone() });
+                }
+                _ => {}
+            }
+            self.state.apply_event(at, &event);
+            if let Event::KeyCreated(key) = &event {
+                self.state.change_key(at, key.key, |k| k.marks.set(Marks::EVIDENCE, true));
             }
         }
     }
 
-    /// Applies a creation, or a mention of something that may be there already.
-    fn create(&mut self, at: At, event: &Event, created: bool) {
-        let exists = match event {
-            Event::UserCreated { user, .. } => self.state.user(*user).is_some_and(|u| u.deleted_at.is_none()),
-            Event::GroupCreated { group, .. } => self.state.group(*group).is_some_and(|g| g.deleted_at.is_none()),
-            Event::PolicyCreated { policy, .. } => self.state.policy(*policy).is_some_and(|p| p.deleted_at.is_none()),
-            Event::KeyCreated(key) | Event::KeyImported(key) => self.state.key_by_newest(key.key).is_some(),
-            _ => true,
-        };
-        if exists {
-            return;
-        }
-        self.state.apply_event(at, event);
-        let root = Arc::make_mut(&mut self.state.root);
+    /// Makes a noun known that a record speaks of, as older than the evidence, if it is not known.
+    fn mention(&mut self, at: At, event: &Event) {
         match event {
-            Event::UserCreated { user, .. } if !created => root.change_user(at, *user, |u| u.created_at = None),
-            Event::GroupCreated { group, .. } if !created => root.change_group(at, *group, |g| g.created_at = None),
-            Event::PolicyCreated { policy, .. } if !created => {
-                if let Some(record) = root.policies.get_mut(policy) {
+            Event::UserRenamed { user, after, .. } if !self.has_user(*user) => {
+                let (name, path) = (after.clone(), "/".into());
+                let created = Event::UserCreated { user: *user, name, path, external_id: None, tags: Tags::new() };
+                self.state.apply_event(at, &created);
+                Arc::make_mut(&mut self.state.root).change_user(at, *user, |u| u.created_at = None);
+            }
+            Event::GroupRenamed { group, after, .. } if !self.has_group(*group) => {
+                let created = Event::GroupCreated { group: *group, name: after.clone(), path: "/".into() };
+                self.state.apply_event(at, &created);
+                Arc::make_mut(&mut self.state.root).change_group(at, *group, |g| g.created_at = None);
+            }
+            Event::PolicyCreated { policy, document, .. } => {
+                let known = self.state.policy(*policy).is_some_and(|p| p.deleted_at.is_none());
+                if !known {
+                    self.state.apply_event(at, event);
+                }
+                if let Some(record) = Arc::make_mut(&mut self.state.root).policies.get_mut(policy) {
                     let record = Arc::make_mut(record);
-                    record.created_at = None;
-                    record.updated_at = None;
+                    if !known {
+                        (record.created_at, record.updated_at) = (None, None);
+                    }
+                    for version in &mut record.versions {
+                        if version.document.is_empty() {
+                            version.document = Arc::clone(document);
+                        }
+                        if !known {
+                            version.created_at = None;
+                        }
+                    }
                 }
             }
-            Event::KeyCreated(key) | Event::KeyImported(key) => self.state.change_key(at, key.key, |k| {
-                k.marks.set(Marks::EVIDENCE, true);
-                k.marks.set(Marks::IMPORTED, false);
-                if !created {
-                    k.created_at = Time::MIN;
-                    k.secret_set_at = Time::MIN;
-                }
-            }),
+            Event::KeyImported(key) if self.state.key_by_newest(key.key).is_none() => {
+                self.state.apply_event(at, event);
+                self.state.change_key(at, key.key, |k| {
+                    k.marks.set(Marks::EVIDENCE, true);
+                    k.marks.set(Marks::IMPORTED, false);
+                    (k.created_at, k.secret_set_at) = (Time::MIN, Time::MIN);
+                });
+            }
             _ => {}
         }
+    }
+
+    fn has_user(&self, user: UserUid) -> bool {
+        self.state.user(user).is_some_and(|user| user.deleted_at.is_none())
+    }
+
+    fn has_group(&self, group: GroupUid) -> bool {
+        self.state.group(group).is_some_and(|group| group.deleted_at.is_none())
     }
 
     /// The event with the uids that renamed users and groups have kept.
@@ -300,30 +320,11 @@ impl Fold {
         event
     }
 
-    /// Notes a key's use; a key nobody created in the evidence is older than it.
+    /// Notes a key's use; a key nobody created in the evidence is older than it, unless a record says that it was issued.
     fn used(&mut self, uid: KeyUid, used: &KeyUse) {
+        let at = self.at(used.issued.as_ref().map_or(used.first, |issued| issued.at));
         if self.state.key_by_newest(uid).is_none() {
-            let (_, _, identity) = &used.seen;
-            let owner = match identity.kind {
-                IdentityKind::User if !identity.name.is_empty() => {
-                    let derived = user_uid(self.account, &identity.name);
-                    let user = self.users.get(&derived).copied().unwrap_or(derived);
-                    let mention = Event::UserCreated {
-                        user,
-                        name: identity.name.clone(),
-                        path: "/".into(),
-                        external_id: None,
-                        tags: Tags::new(),
-                    };
-                    let at = self.at(used.first);
-                    // A user deleted since then stays deleted.
-                    if self.state.user(user).is_none() {
-                        self.create(at, &mention, false);
-                    }
-                    KeyOwner::User(user)
-                }
-                _ => KeyOwner::Org,
-            };
+            let owner = self.owner_of(at, &used.seen.2);
             let issued = used.issued.as_ref();
             let created = KeyCreated {
                 key: uid,
@@ -336,22 +337,30 @@ impl Fold {
                 default_allow: false,
                 expires_at: None,
                 secret: None,
-                made_by: issued.and_then(|i| i.by.key.as_ref()).map(|key| key.uid(World::Evidence)),
+                made_by: issued.and_then(|i| i.by.key.as_ref()).map(uids::key),
             };
-            let at = self.at(issued.map_or(used.first, |i| i.at));
-            self.create(at, &Event::KeyCreated(Box::new(created)), issued.is_some());
+            self.mention(at, &Event::KeyImported(Box::new(created)));
+            if issued.is_some() {
+                self.state.change_key(at, uid, |k| (k.created_at, k.secret_set_at) = (at.time, at.time));
+            }
         }
         if used.first != Time::MAX {
-            let at = self.at(used.first);
             self.state.change_key(at, uid, |key| note_use(key, used.first, used.last.clone()));
         }
     }
-}
 
-/// Whether a record of this rank is the creation of what `event` names, and not only a mention.
-fn is_made(rank: Rank, event: &Event) -> bool {
-    match event {
-        Event::KeyCreated(_) | Event::KeyImported(_) => rank == Rank::CreateKey,
-        _ => rank == Rank::CreateNoun,
+    /// The owner of a key by who used it.
+    fn owner_of(&mut self, at: At, identity: &Identity) -> KeyOwner {
+        if identity.kind != IdentityKind::User || identity.name.is_empty() {
+            return KeyOwner::Org;
+        }
+        let derived = uids::user(self.account, &identity.name);
+        let user = self.users.get(&derived).copied().unwrap_or(derived);
+        // A user deleted since then stays deleted.
+        if self.state.user(user).is_none() {
+            let (before, after) = (identity.name.clone(), identity.name.clone());
+            self.mention(at, &Event::UserRenamed { user, before, after });
+        }
+        KeyOwner::User(user)
     }
 }

@@ -4,9 +4,13 @@ use crate::data::Data;
 use crate::floor::{fold, frames};
 use crate::plan::Plan;
 use crate::table::{Bound, Lane, Race, Report, Sample};
-use crate::{Error, Result};
+use crate::{Error, Result, ours};
+use keyledger::log::{LogReader, VerifyOptions};
+use keyledger::state::State;
 use std::time::Instant;
 
+/// Bytes before the first frame of a segment.
+const SEGMENT_HEADER: usize = 4096;
 const WHOLE_FILE: &str = "floor: whole-file BLAKE3, one core";
 const SAME_HASHES: &str = "floor: CRCs, chain and tree, one core";
 const SAME_HASHES_2: &str = "floor: CRCs, chain and tree, two cores";
@@ -36,36 +40,50 @@ pub fn run(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
 }
 
 fn verify(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
-    let (bytes, events) = (&data.flat[..], data.history.len());
-    let lanes = vec![Lane::new(WHOLE_FILE, || {
-        rate(bytes.len(), || {
-            std::hint::black_box(blake3::hash(bytes));
-            Ok(())
-        })
-    })];
+    // The floors hash the very bytes that keyledger verifies, from memory.
+    let segments = data.segments()?;
+    let bytes: usize = segments.iter().map(Vec::len).sum();
+    let frames_in_all = data.prelude + data.history.len() as u64;
+    let io = ours::io();
+    let ours = |quick: bool, threads: usize| -> Result<()> {
+        let options = VerifyOptions { quick, threads, ..VerifyOptions::default() };
+        same("seq verified", keyledger::log::verify(&io, &data.log, options)?.last_seq, frames_in_all)
+    };
+    let lanes = vec![
+        Lane::new(WHOLE_FILE, || {
+            rate(bytes, || {
+                for segment in &segments {
+                    std::hint::black_box(blake3::hash(segment));
+                }
+                Ok(())
+            })
+        }),
+        Lane::new(OURS_QUICK, || rate(bytes, || ours(true, 1))),
+    ];
     let race = Race::run(plan, "B/s", lanes)?;
     report.lanes("R1 sealed bytes checked whole", &race);
     report.goal("R1", "verify --quick, per core", &race, OURS_QUICK, WHOLE_FILE, Bound::AtLeast(0.8));
 
-    let key = frames::chain_key();
-    let (left, right) = frames::halves(bytes);
+    let key = ours::frame_key();
+    let floor = |segments: &[Vec<u8>]| -> Result<u64> {
+        segments.iter().map(|segment| Ok(frames::verify(&segment[SEGMENT_HEADER..], &key)?.frames)).sum()
+    };
+    let halves = segments.split_at(segments.len() / 2);
+    let events = frames_in_all as usize;
     let lanes = vec![
-        Lane::new(SAME_HASHES, || {
-            rate(events, || {
-                let verified = frames::verify(bytes, &key)?;
-                same("frames verified", verified.frames, events as u64)
-            })
-        }),
+        Lane::new(SAME_HASHES, || rate(events, || same("frames verified", floor(&segments)?, frames_in_all))),
         Lane::new(SAME_HASHES_2, || {
             rate(events, || {
                 let (one, other) = std::thread::scope(|scope| {
-                    let other = scope.spawn(|| frames::verify(right, &key));
-                    (frames::verify(left, &key), other.join())
+                    let other = scope.spawn(|| floor(halves.1));
+                    (floor(halves.0), other.join())
                 });
                 let other = other.map_err(|_| "the other half panicked")??;
-                same("frames verified", one?.frames + other.frames, events as u64)
+                same("frames verified", one? + other, frames_in_all)
             })
         }),
+        Lane::new(OURS_VERIFY, || rate(events, || ours(false, 1))),
+        Lane::new(OURS_VERIFY_2, || rate(events, || ours(false, 2))),
     ];
     let race = Race::run(plan, "events/s", lanes)?;
     report.lanes("R1 every frame, chain and tree", &race);
@@ -74,9 +92,27 @@ fn verify(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
     Ok(())
 }
 
+/// keyledger's rebuild: every frame verified on one core, decoded and applied on the other.
+fn rebuilt(data: &Data) -> Result<State> {
+    let reader = LogReader::open(ours::io(), &data.log)?;
+    let mut state = State::empty();
+    std::thread::scope(|scope| -> Result<()> {
+        let verifier = scope.spawn(|| -> Result<()> {
+            for segment in reader.segments() {
+                reader.verify_segment(segment.base_seq)?;
+            }
+            Ok(())
+        });
+        ours::replay_onto(&mut state, &reader, 1)?;
+        verifier.join().map_err(|_| "the verifier panicked")?
+    })?;
+    Ok(state)
+}
+
 fn rebuild(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
     let (bytes, events) = (&data.flat[..], data.history.len());
     let expected = fold::digest(&fold::plain(bytes)?);
+    let keys = rebuilt(data)?.key_count();
     #[cfg(feature = "peers")]
     let (redb, fjall) = {
         let mut redb = crate::peers::redb::Redb::create(&data.folder.join("redb"))?;
@@ -97,6 +133,7 @@ fn rebuild(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
                 same("the pipelined state", state?.digest(), expected)
             })
         }),
+        Lane::new(OURS_REBUILD, || rate(events, || same("keyledger's keys", rebuilt(data)?.key_count(), keys))),
         Lane::new("floor: pipelined fold alone", || {
             rate(events, || same("the pipelined state", fold::pipelined(bytes)?.digest(), expected))
         }),

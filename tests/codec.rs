@@ -1,0 +1,69 @@
+//! What a commit's bytes promise: they come back as they went in, and other bytes are refused.
+
+mod samples;
+
+use keyledger::model::codec::{self, CodecError, Encoded};
+use keyledger::model::{Commit, SCHEMA};
+
+fn round_trip(commit: &Commit) -> Commit {
+    match codec::encode(commit, |part| [u8::try_from(part % 251).expect("small"); 16]).expect("fits") {
+        Encoded::Whole(bytes) => codec::decode_whole(SCHEMA, &bytes).expect("was encoded"),
+        Encoded::Parts(parts) => codec::decode_parts(SCHEMA, parts.iter().map(Vec::as_slice)).expect("was encoded"),
+    }
+}
+
+#[test]
+fn every_kind_of_event_comes_back_as_it_went_in() {
+    for commit in samples::every_commit() {
+        assert_eq!(round_trip(&commit), commit);
+    }
+}
+
+#[test]
+fn bytes_that_were_cut_or_lengthened_are_refused() {
+    for commit in samples::every_commit() {
+        let Encoded::Whole(bytes) = codec::encode(&commit, |_| [0; 16]).expect("fits") else { continue };
+        for len in 0..bytes.len() {
+            assert!(codec::decode_whole(SCHEMA, &bytes[..len]).is_err(), "{:?} cut to {len}", commit.events[0].kind());
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert!(matches!(codec::decode_whole(SCHEMA, &longer), Err(CodecError::TrailingBytes { extra: 1 })));
+        assert!(matches!(codec::decode_whole(9, &bytes), Err(CodecError::UnknownSchema { found: 9 })));
+    }
+}
+
+#[test]
+fn flipped_bytes_never_panic_and_never_ask_for_much_memory() {
+    let mut refused = 0_u32;
+    for commit in samples::every_commit() {
+        let Encoded::Whole(bytes) = codec::encode(&commit, |_| [0; 16]).expect("fits") else { continue };
+        for at in 0..bytes.len() {
+            for value in [0x00, 0xff, 0xfc, 0xfd, bytes[at] ^ 1] {
+                let mut bad = bytes.clone();
+                bad[at] = value;
+                refused += u32::from(codec::decode_whole(SCHEMA, &bad).is_err());
+            }
+        }
+    }
+    assert!(refused > 1_000, "only {refused} of the flips were refused");
+}
+
+#[test]
+fn evidence_inside_evidence_is_refused_before_the_stack_ends() {
+    use keyledger::model::Event;
+    let Some(Event::EvidenceChanged(change)) =
+        samples::every_event().into_iter().find(|event| matches!(event, Event::EvidenceChanged(_)))
+    else {
+        panic!("the samples hold an imported change");
+    };
+    let mut nested = Event::EvidenceChanged(change.clone());
+    for _ in 0..3 {
+        let mut outer = change.clone();
+        outer.changes = vec![nested];
+        nested = Event::EvidenceChanged(outer);
+    }
+    let mut commit = samples::every_commit().remove(0);
+    commit.events = vec![nested];
+    let Encoded::Whole(bytes) = codec::encode(&commit, |_| [0; 16]).expect("fits") else { panic!("one event") };
+    assert!(matches!(codec::decode_whole(SCHEMA, &bytes), Err(CodecError::Malformed { .. })));
+}
