@@ -12,8 +12,8 @@ use keyledger::audit::listing::{ListingOptions, Noun, digest, listing};
 use keyledger::audit::query::KeyPart;
 use keyledger::audit::rotation::{RotationOptions, rotation};
 use keyledger::audit::{Asked, AuditError, FactRow, History, Query, Severity, Worlds, log};
-use keyledger::model::evidence::{policy_uid, user_uid};
 use keyledger::model::id::World;
+use keyledger::model::uids;
 use keyledger::model::{
     AccessKeyId, Actor, ActorKind, Event, GrantRole, Holder, KeyOwner, Outcome, Rank, Seq, Time, When,
 };
@@ -384,7 +384,7 @@ fn leak() -> Story {
 
 fn policy_named(arn: &str, name: &str) -> Event {
     Event::PolicyCreated {
-        policy: policy_uid(ACCOUNT, arn),
+        policy: uids::policy(arn),
         name: name.into(),
         path: "/".into(),
         description: "AWS managed".into(),
@@ -615,6 +615,6 @@ fn evidence_is_asked_as_of_what_took_effect_and_of_what_was_known() {
     assert_eq!(status("2024-04-01T00:00:00Z", None), Some("Active"));
     assert_eq!(status("2024-07-01T00:00:00Z", None), Some("Inactive"));
     assert_eq!(status("2024-07-01T00:00:00Z", Some(known_then)), Some("Active"), "that was not known yet");
-    assert_eq!(user_uid(ACCOUNT, "alice"), user_uid(ACCOUNT, "ALICE"));
+    assert_eq!(uids::user(ACCOUNT, "alice"), uids::user(ACCOUNT, "ALICE"));
     assert_eq!(story.commits.last_seq(), Seq(3));
 }

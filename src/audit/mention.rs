@@ -3,8 +3,8 @@
 //! Not here: how a term is stored (`index`).
 
 use super::known;
-use crate::model::evidence::user_uid;
 use crate::model::id::World;
+use crate::model::uids;
 use crate::model::{
     AccessKeyId, Event, EventKind, Grant, GroupUid, Holder, IdentityKind, KeyCreated, KeyOwner, KeyUid, OrgUid,
     PolicyUid, Rank, UserUid,
@@ -75,7 +75,7 @@ pub fn actor_key(fact: &Fact<'_>) -> Option<KeyUid> {
 pub fn actor_user(fact: &Fact<'_>) -> Option<UserUid> {
     let identity = &fact.record?.identity;
     (identity.kind == IdentityKind::User && !identity.name.is_empty())
-        .then(|| identity.account.map(|account| user_uid(account, &identity.name)))?
+        .then(|| identity.account.map(|account| uids::user(account, &identity.name)))?
 }
 
 /// Whether a creation in a fact is one, and not a record's mention of something older than the evidence.

@@ -10,8 +10,8 @@ use super::known;
 use super::mention::{Mention, actor_key, mentions, subjects, world_of};
 use super::names::Worlds;
 use super::{AuditError, History, Plan, Term};
-use crate::model::evidence::user_uid;
 use crate::model::id::World;
+use crate::model::uids;
 use crate::model::{AccessKeyId, Dialect, Event, EventKind, Invalid, KeyUid, OrgUid, PolicyUid, Time, UserUid, When};
 use crate::state::{Fact, Recorded};
 use std::collections::BTreeSet;
@@ -348,7 +348,7 @@ pub fn users_named(history: &dyn History, worlds: &Worlds, name: &str) -> Result
     }
     for (_, account, _) in worlds.evidence_orgs() {
         // Evidence names a user by its name of that moment, so the name alone gives a uid its facts may bear.
-        let uid = user_uid(account, name);
+        let uid = uids::user(account, name);
         if worlds.user(uid).is_some() {
             found.uids.insert(uid);
         }
@@ -390,7 +390,7 @@ fn renames(history: &dyn History) -> Result<Vec<Rename>, AuditError> {
         if let Event::UserRenamed { user, before, after } = fact.event {
             let mut uids = vec![*user];
             if let Some(account) = fact.record.and_then(|record| record.identity.account) {
-                uids.push(user_uid(account, after));
+                uids.push(uids::user(account, after));
             }
             renames.push(Rename { uids, before: before.to_string(), after: after.to_string() });
         }

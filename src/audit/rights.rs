@@ -7,7 +7,7 @@ use super::gather::{Kept, gather};
 use super::mention::Mention;
 use super::names::Worlds;
 use super::{AuditError, History, Plan};
-use crate::model::evidence::policy_uid;
+use crate::model::uids;
 use crate::model::{Event, EventKind, GrantRole, GroupUid, Holder, KeyOwner, KeyUid, OrgUid, PolicyUid, Role, UserUid};
 use crate::policy::{Document, DocumentKind, managed};
 use crate::state::{Fact, KeyRecord, Marks};
@@ -141,9 +141,7 @@ fn attached_row(worlds: &Worlds, org: OrgUid, kind: &'static str, held_by: Strin
         return row;
     }
     // One of AWS's own, which no event creates.
-    let state = worlds.state_of(org);
-    let account = state.org(org).map(|org| org.account);
-    let known = managed::ALL.iter().find(|known| account.is_some_and(|account| policy_uid(account, known.arn) == uid));
+    let known = managed::ALL.iter().find(|known| uids::policy(known.arn) == uid);
     if let Some(known) = known {
         return row.document(known.name.to_owned(), known.document.unwrap_or_default());
     }

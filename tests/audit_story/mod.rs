@@ -6,8 +6,8 @@
 )]
 
 use keyledger::model::event::{EvidenceChange, KeyUsage, Rejected, UsageTuple};
-use keyledger::model::evidence::{policy_uid, user_uid};
 use keyledger::model::id::World;
+use keyledger::model::uids;
 use keyledger::model::{
     AccessKeyId, AccountId, Actor, ActorKind, BucketName, Commit, Dialect, Envelope, Event, EvidenceRecord, Grant,
     Holder, Identity, IdentityKind, KeyCreated, KeyOwner, KeyUid, Observed, OrgKind, OrgOwner, OrgSettings, OrgUid,
@@ -282,7 +282,7 @@ impl Story {
 
     pub fn evidence_user(name: &str) -> Event {
         Event::UserCreated {
-            user: user_uid(ACCOUNT, name),
+            user: uids::user(ACCOUNT, name),
             name: name.into(),
             path: "/".into(),
             external_id: None,
@@ -295,7 +295,7 @@ impl Story {
         Event::KeyCreated(Box::new(KeyCreated {
             key: access_key_id.uid(World::Evidence),
             access_key_id,
-            owner: KeyOwner::User(user_uid(ACCOUNT, user)),
+            owner: KeyOwner::User(uids::user(ACCOUNT, user)),
             label: "".into(),
             description: "".into(),
             tags: Tags::new(),
@@ -308,7 +308,7 @@ impl Story {
     }
 
     pub fn evidence_attach(user: &str, arn: &str) -> Event {
-        Event::PolicyAttached { policy: policy_uid(ACCOUNT, arn), holder: Holder::User(user_uid(ACCOUNT, user)) }
+        Event::PolicyAttached { policy: uids::policy(arn), holder: Holder::User(uids::user(ACCOUNT, user)) }
     }
 }
 

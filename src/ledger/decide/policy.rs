@@ -27,7 +27,7 @@ pub struct ManagedIn {
 /// The uid of a policy of AWS's own in every live org.
 #[must_use]
 pub fn managed_uid(arn: &str) -> PolicyUid {
-    PolicyUid::derived(&[b"managed", arn.as_bytes()])
+    crate::model::uids::policy(arn)
 }
 
 /// The policy of this ARN, if it exists in every org.
