@@ -243,6 +243,10 @@ fn told(worlds: &Worlds, uid: KeyUid, facts: &[(Bearing, Kept)]) -> Vec<Chapter>
                 state.key_by_uid(uid).map(|key| key.status(fact.effective_at, suspended).as_str())
             };
             let before = status(&state, org_suspended);
+            if !is_made(fact) {
+                kept.apply_to(&mut state);
+                return None;
+            }
             match fact.event {
                 Event::OrgSuspended {} => org_suspended = true,
                 Event::OrgResumed {} => org_suspended = false,
@@ -325,6 +329,7 @@ fn attribute(fact: &crate::state::Fact<'_>, place: &KeyPlace, worlds: &Worlds, n
         _ => {}
     }
     if about
+        && is_made(fact)
         && !is_mere_use(fact.event)
         && !matches!(fact.event.kind(), EventKind::TokenOpened | EventKind::SessionOpened)
     {

@@ -93,7 +93,7 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
     let user = |uid| format!("user `{}`", worlds.user_name(uid));
     let group = |uid| format!("group `{}`", worlds.group_name(uid));
     let policy = |uid| format!("policy `{}`", worlds.policy_name(uid));
-    let created = if is_made(fact) { "created" } else { "named, though made before the evidence begins," };
+    let created = if is_made(fact) { "created" } else { "mentioned" };
     let summary = match fact.event {
         Event::OrgCreated { account, name, .. } => format!("created org {account} `{name}`"),
         Event::OrgSuspended {} => {

@@ -1,6 +1,8 @@
 //! Why a question could not be answered.
 
-use crate::model::{CodecError, Invalid};
+use crate::log::LogError;
+use crate::model::Invalid;
+use crate::state::HistoryError;
 
 /// Why a question could not be answered. Finding nothing is no error.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +15,10 @@ pub enum AuditError {
     Ambiguous { noun: &'static str, name: String, candidates: String },
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// A frame's checksum holds and its payload is no commit: written by a newer keyledger, or not by one.
-    #[error("commit {seq} could not be read")]
-    Payload { seq: u64, source: CodecError },
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The moment asked for lies behind the end of the log.
     #[error("commit {asked} is not there yet; the newest is {newest}")]
     AheadOfLog { asked: u64, newest: u64 },

@@ -7,7 +7,7 @@ use crate::model::id::World;
 use crate::model::uids;
 use crate::model::{
     AccessKeyId, Event, EventKind, Grant, GroupUid, Holder, IdentityKind, KeyCreated, KeyOwner, KeyUid, OrgUid,
-    PolicyUid, Rank, UserUid,
+    PolicyUid, UserUid, uids,
 };
 use crate::state::{Fact, Recorded};
 
@@ -78,16 +78,9 @@ pub fn actor_user(fact: &Fact<'_>) -> Option<UserUid> {
         .then(|| identity.account.map(|account| uids::user(account, &identity.name)))?
 }
 
-/// Whether a creation in a fact is one, and not a record's mention of something older than the evidence.
+/// Whether a fact changed something, and is not only a record's mention of what it speaks of.
 pub fn is_made(fact: &Fact<'_>) -> bool {
-    let Some(record) = fact.record else { return true };
-    match fact.event {
-        Event::KeyCreated(_) | Event::KeyImported(_) => record.rank == Rank::CreateKey,
-        Event::UserCreated { .. } | Event::GroupCreated { .. } | Event::PolicyCreated { .. } => {
-            record.rank == Rank::CreateNoun
-        }
-        _ => true,
-    }
+    !fact.record.is_some_and(|record| uids::is_mention(record, fact.event))
 }
 
 /// Calls `f` with everything that `fact` mentions; some of it perhaps twice.

@@ -7,12 +7,13 @@
 
 use super::address::AddressFilter;
 use super::known;
-use super::mention::{Mention, actor_key, mentions, subjects, world_of};
+use super::mention::{Mention, actor_key, is_made, mentions, subjects, world_of};
 use super::names::Worlds;
 use super::{AuditError, History, Plan, Term};
 use crate::model::id::World;
-use crate::model::uids;
-use crate::model::{AccessKeyId, Dialect, Event, EventKind, Invalid, KeyUid, OrgUid, PolicyUid, Time, UserUid, When};
+use crate::model::{
+    AccessKeyId, Dialect, Event, EventKind, Invalid, KeyUid, OrgUid, PolicyUid, Time, UserUid, When, uids,
+};
 use crate::state::{Fact, Recorded};
 use std::collections::BTreeSet;
 
@@ -167,7 +168,8 @@ impl Query {
 
     /// Whether a fact is meant.
     pub fn matches(&self, fact: &Fact<'_>) -> bool {
-        if !self.in_time(fact) {
+        // What a record merely mentions did not happen in it.
+        if !self.in_time(fact) || !is_made(fact) {
             return false;
         }
         if self.orgs.as_ref().is_some_and(|orgs| !fact.org.is_some_and(|org| orgs.contains(&org)))

@@ -4,11 +4,12 @@
 
 use super::describe::grants;
 use super::gather::{Kept, gather};
-use super::mention::Mention;
+use super::mention::{Mention, is_made};
 use super::names::Worlds;
 use super::{AuditError, History, Plan};
-use crate::model::uids;
-use crate::model::{Event, EventKind, GrantRole, GroupUid, Holder, KeyOwner, KeyUid, OrgUid, PolicyUid, Role, UserUid};
+use crate::model::{
+    Event, EventKind, GrantRole, GroupUid, Holder, KeyOwner, KeyUid, OrgUid, PolicyUid, Role, UserUid, uids,
+};
 use crate::policy::{Document, DocumentKind, managed};
 use crate::state::{Fact, KeyRecord, Marks};
 use compact_str::CompactString;
@@ -238,6 +239,7 @@ fn is_about_user(fact: &Fact<'_>, user: UserUid) -> bool {
     match fact.event {
         // The keys of the same user have biographies of their own.
         Event::KeyCreated(_) | Event::KeyImported(_) => false,
+        _ if !is_made(fact) => false,
         event => {
             let mut about = false;
             super::mention::subjects(event, &mut |mention| about |= mention == Mention::User(user));

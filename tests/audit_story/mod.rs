@@ -11,7 +11,7 @@ use keyledger::model::uids;
 use keyledger::model::{
     AccessKeyId, AccountId, Actor, ActorKind, BucketName, Commit, Dialect, Envelope, Event, EvidenceRecord, Grant,
     Holder, Identity, IdentityKind, KeyCreated, KeyOwner, KeyUid, Observed, OrgKind, OrgOwner, OrgSettings, OrgUid,
-    Outcome, PolicyUid, Rank, SecretVersion, Seq, Tags, Time, UserUid,
+    Outcome, PolicyUid, Rank, SecretVersion, Seq, Tags, Time, UserUid, uids,
 };
 use keyledger::state::{Recorded, State};
 
@@ -287,6 +287,18 @@ impl Story {
             path: "/".into(),
             external_id: None,
             tags: Tags::new(),
+        }
+    }
+
+    /// What an importer puts before a change that speaks of a user.
+    pub fn mention_user(name: &str) -> Event {
+        Event::UserRenamed { user: uids::user(ACCOUNT, name), before: name.into(), after: name.into() }
+    }
+
+    pub fn mention_key(id: &str, user: &str) -> Event {
+        match Self::evidence_key(id, user) {
+            Event::KeyCreated(key) => Event::KeyImported(key),
+            other => other,
         }
     }
 

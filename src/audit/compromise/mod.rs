@@ -535,6 +535,7 @@ fn timeline(
     all.extend(tree.facts());
     all.sort_by_key(|kept| kept.order());
     all.dedup_by_key(|kept| kept.order());
+    all.retain(|kept| kept.with(is_made) == Some(true));
     let total = all.len();
     let row = |kept: &&Kept| {
         kept.with(|fact| {

@@ -211,6 +211,9 @@ impl Trails {
     }
 
     fn note_change(&mut self, fact: &Fact<'_>) {
+        if !is_made(fact) {
+            return;
+        }
         if matches!(
             fact.event,
             Event::UsageRolledUp { .. }
