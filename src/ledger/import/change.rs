@@ -13,7 +13,8 @@
 //!
 //! Not here: role, federation and sign-in calls, which change no noun of ours (`observe`).
 
-use super::fields::{Flag, Obj, Text};
+use super::asked::{Answer, Asked, Made, Tag};
+use super::fields::Text;
 use super::record::{RawRecord, clean, invalid_field};
 use super::{Reject, managed};
 use crate::model::limits::{self, Invalid};
@@ -22,93 +23,10 @@ use crate::model::{
     PolicyUid, Rank, Tags, UserUid, uids,
 };
 use compact_str::CompactString;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Bytes of a policy document that are taken: twice IAM's longest request (131,072 characters).
 const DOCUMENT_BYTES_MAX: usize = 256 << 10;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    user_name: Text<'a>,
-    #[serde(borrow)]
-    new_user_name: Text<'a>,
-    #[serde(borrow)]
-    group_name: Text<'a>,
-    #[serde(borrow)]
-    new_group_name: Text<'a>,
-    #[serde(borrow)]
-    path: Text<'a>,
-    #[serde(borrow)]
-    new_path: Text<'a>,
-    #[serde(borrow)]
-    policy_name: Text<'a>,
-    #[serde(borrow)]
-    policy_arn: Text<'a>,
-    #[serde(borrow)]
-    policy_document: Text<'a>,
-    #[serde(borrow)]
-    description: Text<'a>,
-    #[serde(borrow)]
-    permissions_boundary: Text<'a>,
-    set_as_default: Flag,
-    #[serde(borrow)]
-    version_id: Text<'a>,
-    #[serde(borrow)]
-    access_key_id: Text<'a>,
-    #[serde(borrow)]
-    status: Text<'a>,
-    #[serde(borrow)]
-    bucket_name: Text<'a>,
-    #[serde(borrow)]
-    tags: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tag_keys: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    user: Obj<Made<'a>>,
-    #[serde(borrow)]
-    group: Obj<Made<'a>>,
-    #[serde(borrow)]
-    policy: Obj<Made<'a>>,
-    #[serde(borrow)]
-    access_key: Obj<Made<'a>>,
-    #[serde(borrow)]
-    policy_version: Obj<Made<'a>>,
-}
-
-/// A noun in an answer, whatever its kind.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Made<'a> {
-    #[serde(borrow)]
-    arn: Text<'a>,
-    #[serde(borrow)]
-    path: Text<'a>,
-    #[serde(borrow)]
-    user_name: Text<'a>,
-    #[serde(borrow)]
-    access_key_id: Text<'a>,
-    #[serde(borrow)]
-    version_id: Text<'a>,
-    is_default_version: Flag,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Tag<'a> {
-    #[serde(borrow, alias = "Key")]
-    key: Text<'a>,
-    #[serde(borrow, alias = "Value")]
-    value: Text<'a>,
-}
 
 /// Why a call has no changes.
 enum Without {
@@ -167,12 +85,13 @@ pub(super) fn changes(
         ("s3.amazonaws.com" | "lightsail.amazonaws.com", "DeleteBucket") => Call::delete_bucket,
         _ => return Ok(None),
     };
+    let nothing = Asked::default();
     let call = Call {
         account,
         identity,
         for_group: name.ends_with("GroupPolicy"),
-        asked: inside("requestParameters", raw.request_parameters)?,
-        answer: inside("responseElements", raw.response_elements)?,
+        asked: raw.request_parameters.get("requestParameters")?.unwrap_or(&nothing),
+        answer: Answer::of(raw.response_elements)?,
     };
     match make(&call) {
         Ok(changes) => Ok(Some(changes)),
@@ -181,24 +100,12 @@ pub(super) fn changes(
     }
 }
 
-fn inside<'a, T: Deserialize<'a> + Default>(field: &str, raw: Option<&'a RawValue>) -> Result<T, Reject> {
-    let Some(raw) = raw else { return Ok(T::default()) };
-    match serde_json::from_str::<Obj<T>>(raw.get()) {
-        Ok(Obj::Is(value)) => Ok(value),
-        Ok(Obj::Absent) => Ok(T::default()),
-        Ok(Obj::Wrong(kind)) => Err(Reject::wrong(field, "an object", kind)),
-        Err(error) => {
-            Err(Reject::new(format!("`{field}`: {}", super::record::broken(&error, raw.get().as_bytes()).reason)))
-        }
-    }
-}
-
 /// One call, with what its makers below lean on.
 struct Call<'a> {
     account: AccountId,
     identity: &'a Identity,
     for_group: bool,
-    asked: Asked<'a>,
+    asked: &'a Asked<'a>,
     answer: Answer<'a>,
 }
 

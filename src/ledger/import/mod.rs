@@ -17,6 +17,7 @@
 //!
 //! Not here: writing commits (the sink's), what the events add up to (`state::evidence`), uids of nouns (`model::uids`).
 
+mod asked;
 mod change;
 mod dedupe;
 mod fields;
@@ -30,6 +31,7 @@ mod scan;
 mod source;
 
 pub use crate::model::uids;
+pub use asked::{Asked, Transferred};
 pub use dedupe::IdSet;
 pub use fields::{Count, Flag, Obj, Text};
 pub use pipeline::import_cloudtrail;

@@ -15,8 +15,8 @@
 //!
 //! Not here: what stands in a record (`record`), which files there are (`paths`).
 
-use super::scan::{DEPTH_MAX, Scan, Step};
-use super::source::{PIECE_BYTES, Source};
+use super::scan::{DEPTH_MAX, LOOK_BACK_BYTES, Scan, Step};
+use super::source::{PIECE_BYTES, Source, Then};
 use crate::sys::Io;
 use std::path::Path;
 
@@ -43,6 +43,7 @@ pub enum Item {
 pub struct Block {
     /// Where `data` begins in the file's text, inflated.
     pub base: u64,
+    /// Text that the items point into; what stands behind the last of them may be left from earlier.
     pub data: Vec<u8>,
     pub items: Vec<Item>,
     /// The number of the first item in the file, from 1.
@@ -143,42 +144,55 @@ impl Reader {
         if self.ended {
             return None;
         }
-        let mut data = buffer;
-        data.clear();
-        data.reserve(self.tail.len() + PIECE_BYTES);
-        data.append(&mut self.tail);
+        let mut buffer = buffer;
+        let carried = self.tail.len();
+        let room = carried + PIECE_BYTES;
+        if buffer.len() < room {
+            buffer.resize(room, 0);
+        }
+        // One record of a megabyte should not make every buffer as large for ever.
+        if buffer.len() > 2 * room {
+            buffer.truncate(room);
+            buffer.shrink_to_fit();
+        }
+        buffer[..carried].copy_from_slice(&self.tail);
+        self.tail.clear();
+        let mut filled = carried;
         let mut consumed = 0;
         let mut at_end = true;
         if let Some(source) = &mut self.source {
-            match source.append(&mut data) {
-                Ok(more) => at_end = !more,
-                Err(fault) => self.fault = Some(fault),
+            let (read, then) = source.fill(&mut buffer[carried..room]);
+            filled += read;
+            at_end = !matches!(then, Then::More);
+            if let Then::Early(reason) = then {
+                self.fault = Some(reason);
             }
             consumed = source.consumed();
         }
+        let data = &buffer[..filled];
         if self.base == 0 && self.pos == 0 && data.starts_with(b"\xef\xbb\xbf") {
             self.pos = 3;
         }
         let base = self.base;
         let mut items = Vec::new();
-        self.run(&data, at_end, &mut items);
+        self.run(data, at_end, &mut items);
         if at_end {
-            self.end(&data, &mut items);
+            self.end(data, &mut items);
         } else {
-            self.carry(&data);
+            self.carry(data);
         }
         let first_record = self.records + 1;
         self.records += items.len() as u64;
-        Some(Block { base, data, items, first_record, consumed, last: at_end })
+        Some(Block { base, data: buffer, items, first_record, consumed, last: at_end })
     }
 
     /// Keeps what the next block needs of this one.
     fn carry(&mut self, data: &[u8]) {
         let keep = match self.mode {
             Mode::Record => self.start,
-            // One byte more, to know whether a line begins.
-            Mode::Doomed(_) | Mode::Lost => self.pos.saturating_sub(1),
-            Mode::Between | Mode::Envelope | Mode::Word => self.pos,
+            // Enough to look back on.
+            Mode::Doomed(_) | Mode::Lost | Mode::Envelope => self.pos.saturating_sub(LOOK_BACK_BYTES),
+            Mode::Between | Mode::Word => self.pos,
         };
         self.tail.extend_from_slice(&data[keep..]);
         self.base += keep as u64;
