@@ -192,8 +192,8 @@ fn any_past_moment_can_be_asked() {
 fn reading_goes_on_while_another_process_writes_and_a_second_writer_is_told_who() {
     let ledger = Ledger::new();
     ledger.done(&["user", "create", "alice"]);
-    let mut writer = ledger.command(&["hold"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a writer");
-    let mut ready = [0];
+    let mut writer = ledger.command(&["exercise"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a writer");
+    let mut ready = [0; 6];
     writer.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("the writer holds the ledger");
     let second = ledger.run(&["user", "create", "bob"]);
     assert_eq!(second.code, 5, "{}", second.stderr);

@@ -4,7 +4,6 @@
 
 use super::known;
 use crate::model::id::World;
-use crate::model::uids;
 use crate::model::{
     AccessKeyId, Event, EventKind, Grant, GroupUid, Holder, IdentityKind, KeyCreated, KeyOwner, KeyUid, OrgUid,
     PolicyUid, UserUid, uids,

@@ -81,7 +81,7 @@ impl Bucket {
 
 fn change(cx: &mut Context, which: &Which, register: bool) -> Done {
     let bucket = BucketName::parse(&which.name)?;
-    let mut writing = cx.writing()?;
+    let writing = cx.writing()?;
     let org = writing.org(cx.global.org.as_deref())?;
     let (org_uid, name) = (org.org, bucket.clone());
     let (order, what) = if register {

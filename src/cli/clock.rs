@@ -25,7 +25,7 @@ impl Clock {
         let Clock::Accept = self;
         let now = cx.now().to_string();
         confirm(cx.global.yes, "accepting the clock at", &now)?;
-        let mut writing = cx.writing()?;
+        let writing = cx.writing()?;
         let wrote = writing.execute(Order::AcceptClock {})?;
         let row = Row { recorded_at: writing.state().recorded_at().to_string() };
         wrote.say(cx, "clock", &now, "accepted", &row)

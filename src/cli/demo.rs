@@ -73,9 +73,9 @@ impl Demo {
         let records = folder.join("demo-records");
         write_records(cx, &records)?;
         said(cx, "1. Importing CloudTrail records of an invented incident")?;
-        let options = options(cx)?;
-        let mut writing = Writing::open_with(cx, &folder, options)?;
-        let counts = import(&mut writing, cx, &[records], 0, &mut |_, _| {})?;
+        let options = options(cx);
+        let writing = Writing::open_with(cx, &folder, options)?;
+        let counts = import(&writing, cx, &[records], 0, &mut |_, _| {})?;
         writing.close()?;
         print_counts(cx, &counts)?;
 

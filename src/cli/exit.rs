@@ -194,6 +194,8 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Log(error) => error.into(),
+            OpenError::Vault(error) => error.into(),
+            OpenError::Replay(error) => error.into(),
         }
     }
 }
@@ -203,6 +205,7 @@ impl From<ExecuteError> for Failure {
         match error {
             ExecuteError::Refused(refusal) => Self::of(Exit::Refused, &refusal),
             ExecuteError::Log(error) => error.into(),
+            ExecuteError::Vault(error) => error.into(),
         }
     }
 }

@@ -181,7 +181,7 @@ impl Group {
             }
             Group::Delete(Delete { name }) => {
                 confirm(cx.global.yes, "deleting group", &name)?;
-                let mut writing = cx.writing()?;
+                let writing = cx.writing()?;
                 let org = writing.org(cx.global.org.as_deref())?;
                 let wrote = writing.execute(Order::DeleteGroup { org: org.org, group: name.as_str().into() })?;
                 wrote.say(cx, "group", &name, "deleted", &Gone { group_name: &name, deleted: true })
@@ -192,7 +192,7 @@ impl Group {
 
 /// Executes what `order` makes of the org, and says how the group is then.
 fn change(cx: &mut Context, name: &str, what: &str, order: impl FnOnce(OrgUid) -> Order) -> Done {
-    let mut writing = cx.writing()?;
+    let writing = cx.writing()?;
     let org = writing.org(cx.global.org.as_deref())?;
     let wrote = writing.execute(order(org.org))?;
     let view = View::of(&writing.state(), &org, writing.now());

@@ -45,7 +45,7 @@ impl Init {
         let account = AccountId::parse(&self.account_id)?;
         let dir = cx.dir();
         make(cx, &dir)?;
-        let mut writing = Writing::open_with(cx, &dir, options(cx))?;
+        let writing = Writing::open_with(cx, &dir, options(cx))?;
         if !self.no_org {
             writing.execute(Order::CreateOrg {
                 name: self.name.as_str().into(),

@@ -13,8 +13,11 @@ mod args;
 mod audit;
 mod backup;
 mod bucket;
+mod clock;
 mod confirm;
 mod context;
+mod demo;
+mod exercise;
 mod exit;
 mod group;
 mod import;
@@ -26,6 +29,8 @@ mod policy;
 mod print;
 mod progress;
 mod reading;
+mod repair;
+mod restore;
 mod state;
 mod user;
 mod verify;
@@ -61,6 +66,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a ledger: its folder, its vault key, its first org
+    Init(init::Init),
+    /// Investigate an invented incident: the main job in one command
+    Demo(demo::Demo),
     /// Orgs: the accounts that everything else belongs to
     #[command(subcommand)]
     Org(org::Org),
@@ -91,6 +100,15 @@ enum Command {
     Import(import::Import),
     /// Copy the ledger, also while it is written
     Backup(backup::Backup),
+    /// Make a ledger from a backup, quarantined until it is accepted
+    Restore(restore::Restore),
+    /// Go on with a log whose end cannot be vouched for
+    Repair(repair::Repair),
+    /// The clock, after it leapt forward
+    #[command(subcommand)]
+    Clock(clock::Clock),
+    #[command(hide = true)]
+    Exercise(exercise::Exercise),
     /// Print completions for a shell
     Completions {
         shell: Shell,
@@ -131,6 +149,12 @@ impl Command {
             Command::Verify(verify) => verify.run(cx),
             Command::Import(import) => import.run(cx),
             Command::Backup(backup) => backup.run(cx),
+            Command::Init(init) => init.run(cx),
+            Command::Demo(demo) => demo.run(cx),
+            Command::Restore(restore) => restore.run(cx),
+            Command::Repair(repair) => repair.run(cx),
+            Command::Clock(clock) => clock.run(cx),
+            Command::Exercise(exercise) => exercise.run(cx),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "keyledger", &mut script);

@@ -202,7 +202,7 @@ impl Which {
 impl Create {
     fn run(self, cx: &mut Context) -> Done {
         let account = self.account.as_deref().map(AccountId::parse).transpose()?;
-        let mut writing = cx.writing()?;
+        let writing = cx.writing()?;
         let before: Vec<_> = writing.state().live_orgs().map(|org| org.org).collect();
         let wrote = writing.execute(Order::CreateOrg {
             name: self.name.as_str().into(),
@@ -222,7 +222,7 @@ impl Create {
 
 impl Update {
     fn run(self, cx: &mut Context) -> Done {
-        let mut writing = cx.writing()?;
+        let writing = cx.writing()?;
         let org = writing.org(self.which.named(cx))?;
         let after = self.settings.over(&org.settings);
         let mut wrote = Wrote::nothing();
@@ -240,7 +240,7 @@ impl Update {
 }
 
 fn switch(cx: &mut Context, which: &Which, suspend: bool) -> Done {
-    let mut writing = cx.writing()?;
+    let writing = cx.writing()?;
     let org = writing.org(which.named(cx))?;
     let order = if suspend { Order::SuspendOrg { org: org.org } } else { Order::ResumeOrg { org: org.org } };
     let wrote = writing.execute(order)?;

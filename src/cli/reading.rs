@@ -57,7 +57,6 @@ impl Reading {
     }
 
     /// The log as reports read it.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the index may fail to open")]
     pub fn history(&self, _cx: &Context) -> Result<LogHistory, Failure> {
         Ok(LogHistory(self.log.clone()))
     }

@@ -72,7 +72,7 @@ fn restore(cx: &mut Context, from: &Path) -> Done {
         from: crate::model::text::excerpt(&from.display().to_string(), 200).into(),
         backup_seq: Seq(report.last_seq),
     };
-    let written = Writing::open_with(cx, &making, options(cx)).and_then(|mut writing| {
+    let written = Writing::open_with(cx, &making, options(cx)).and_then(|writing| {
         writing.execute(order)?;
         writing.close()
     });
@@ -107,7 +107,7 @@ fn restore(cx: &mut Context, from: &Path) -> Done {
 fn accept(cx: &mut Context) -> Done {
     let name = cx.dir().display().to_string();
     confirm(cx.global.yes, "accepting the restored keys of", &name)?;
-    let mut writing = cx.writing()?;
+    let writing = cx.writing()?;
     let wrote = writing.execute(Order::AcceptRestore {})?;
     let last_seq = writing.state().seq().0;
     let row = Row { ledger: name.clone(), from: String::new(), last_seq, accepted: true };

@@ -247,7 +247,7 @@ impl User {
             }
             User::Delete(Delete { name }) => {
                 confirm(cx.global.yes, "deleting user", &name)?;
-                let mut writing = cx.writing()?;
+                let writing = cx.writing()?;
                 let org = writing.org(cx.global.org.as_deref())?;
                 let wrote = writing.execute(Order::DeleteUser { org: org.org, user: name.as_str().into() })?;
                 wrote.say(cx, "user", &name, "deleted", &Gone { user_name: &name, deleted: true })
@@ -264,7 +264,7 @@ struct Gone<'a> {
 
 /// Executes what `order` makes of the org, and says how the user is then.
 fn change(cx: &mut Context, name: &str, what: &str, order: impl FnOnce(OrgUid) -> Order) -> Done {
-    let mut writing = cx.writing()?;
+    let writing = cx.writing()?;
     let org = writing.org(cx.global.org.as_deref())?;
     let wrote = writing.execute(order(org.org))?;
     said(cx, &wrote, &View::of(&writing.state(), &org, writing.now()), name, what)

@@ -11,7 +11,7 @@ use crate::model::{Caller, Time};
 use crate::state::{OrgRecord, State};
 use crate::vault::{SecretKey, VaultKey, VaultKeySource};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An open ledger and who writes to it.
@@ -28,7 +28,7 @@ impl Writing {
     /// # Errors
     /// Exit 5 naming the holder when another process writes, 3 for a damaged ledger.
     pub fn open(cx: &mut Context) -> Result<Self, Failure> {
-        let options = options(cx)?;
+        let options = options(cx);
         Self::open_with(cx, &cx.dir(), options)
     }
 
@@ -56,19 +56,11 @@ impl Writing {
     ///
     /// # Errors
     /// Exit 4 when a rule said no, 6 when it is unknown what became of it.
-    pub fn execute(&mut self, command: Command) -> Result<Wrote, Failure> {
+    pub fn execute(&self, command: Command) -> Result<Wrote, Failure> {
         let outcome = self.ledger.execute_blocking(&self.caller, command, None)?;
         let changed = !matches!(outcome, Outcome::Nothing);
         let seq = changed.then(|| self.ledger.state().seq().0);
         Ok(Wrote { outcome, seq })
-    }
-
-    /// The same, with where it came from in place of a reason.
-    pub fn execute_as(&mut self, command: Command, source: &str) -> Result<Wrote, Failure> {
-        let before = self.caller.reason.replace(crate::model::text::excerpt(source, 500).into());
-        let wrote = self.execute(command);
-        self.caller.reason = before;
-        wrote
     }
 
     /// The log, as far as it is durable.
@@ -145,14 +137,23 @@ impl Wrote {
 }
 
 /// How the command line opens a ledger.
-pub fn options(cx: &Context) -> Result<LedgerOptions, Failure> {
-    Ok(LedgerOptions { vault_key: Some(vault_key_source(cx)), ..LedgerOptions::default() })
+pub fn options(cx: &Context) -> LedgerOptions {
+    LedgerOptions { vault_key: Some(vault_key_source(cx)), ..LedgerOptions::default() }
+}
+
+/// Makes an empty ledger.
+pub fn create(cx: &Context, dir: &Path) -> Result<(), Failure> {
+    Ok(Ledger::create(dir, &vault_key_path(cx))?)
+}
+
+/// The file of the vault key.
+pub fn vault_key_path(cx: &Context) -> PathBuf {
+    cx.global.vault_key.clone().unwrap_or_else(|| cx.dir().join("vault.key"))
 }
 
 /// Where the vault key is.
 pub fn vault_key_source(cx: &Context) -> VaultKeySource {
-    let path = cx.global.vault_key.clone().unwrap_or_else(|| cx.dir().join("vault.key"));
-    VaultKeySource::File(path)
+    VaultKeySource::File(vault_key_path(cx))
 }
 
 /// The vault key, for questions that need it.

@@ -61,8 +61,8 @@ impl Cloudtrail {
         }
         let mut rejections: Vec<Rejection> = Vec::new();
         let mut unsaid = None;
-        let mut writing = Writing::open_with(cx, &dir, bulk_options(cx)?)?;
-        let counts = import(&mut writing, cx, &self.paths, self.threads, &mut |cx, rejection| {
+        let writing = Writing::open_with(cx, &dir, options(cx))?;
+        let counts = import(&writing, cx, &self.paths, self.threads, &mut |cx, rejection| {
             if cx.out.json {
                 let row = RejectedRow {
                     kind: "rejected",
@@ -96,14 +96,9 @@ impl Cloudtrail {
     }
 }
 
-/// A bulk import flushes the witness when idle: what was not, is imported again.
-fn bulk_options(cx: &Context) -> Result<crate::ledger::LedgerOptions, Failure> {
-    options(cx)
-}
-
 /// Imports, telling `on_rejection` of every record that is not taken.
 pub fn import(
-    writing: &mut Writing,
+    writing: &Writing,
     cx: &mut Context,
     paths: &[PathBuf],
     threads: usize,
@@ -178,7 +173,7 @@ fn temporary(cx: &mut Context, worlds: &Worlds, now: crate::model::Time) -> Resu
 /// Events go to the ledger as commands of their own.
 struct Sink<'a> {
     log: LogReader,
-    writing: &'a mut Writing,
+    writing: &'a Writing,
 }
 
 /// A failure on the way through the importer.
@@ -210,7 +205,9 @@ impl EvidenceSink for Sink<'_> {
     }
 
     fn batch(&mut self, account: AccountId, source: &str, events: Vec<Event>) -> Result<(), SinkError> {
-        self.writing.execute_as(Command::ImportEvidence { account, events }, source)?;
+        let source = crate::model::text::excerpt(source, 500).into();
+        let order = Command::ImportEvidence { account, source, events, duplicates: 0, rejected: 0 };
+        self.writing.execute(order)?;
         Ok(())
     }
 }

@@ -63,7 +63,7 @@ impl Keys {
     pub fn run(self, cx: &mut Context) -> Done {
         let text = Zeroizing::new(text_of(cx.io.as_ref(), &self.file, INPUT_BYTES_MAX)?);
         let rows = rows(&text, &COLUMNS)?;
-        let mut writing = cx.writing()?;
+        let writing = cx.writing()?;
         let org = writing.org(cx.global.org.as_deref())?.org;
         let bar = Progress::count("importing", rows.len() as u64);
         let mut totals = Totals::default();
@@ -72,7 +72,7 @@ impl Keys {
             bar.at(at as u64);
             totals.records += 1;
             let id = fields[0].clone().unwrap_or_default();
-            let taken = self.take(&mut writing, org, fields);
+            let taken = self.take(&writing, org, fields);
             let (result, reason) = match taken {
                 Ok(true) => ("imported", None),
                 Ok(false) => ("unchanged", None),
@@ -105,7 +105,7 @@ impl Keys {
     }
 
     /// Imports one key; whether anything changed.
-    fn take(&self, writing: &mut Writing, org: OrgUid, fields: Vec<Option<String>>) -> Result<bool, Failure> {
+    fn take(&self, writing: &Writing, org: OrgUid, fields: Vec<Option<String>>) -> Result<bool, Failure> {
         let Ok(fields) = <[Option<String>; COLUMNS.len()]>::try_from(fields) else {
             return Err(Failure::usage("not all columns are there"));
         };

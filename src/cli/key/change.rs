@@ -157,7 +157,7 @@ fn grace(text: &str) -> Result<i64, String> {
 }
 
 /// Executes `order` and gives the view of the key's org with the key in it.
-fn executed(writing: &mut Writing, id: &AccessKeyId, order: Order) -> Result<(Wrote, View, KeyRecord), Failure> {
+fn executed(writing: &Writing, id: &AccessKeyId, order: Order) -> Result<(Wrote, View, KeyRecord), Failure> {
     let wrote = writing.execute(order)?;
     let state = writing.state();
     let gone = || Failure::nothing(format!("there is no key `{id}` here"));
@@ -168,8 +168,8 @@ fn executed(writing: &mut Writing, id: &AccessKeyId, order: Order) -> Result<(Wr
 
 /// Executes `order` and says how the key is then.
 fn change(cx: &mut Context, id: &AccessKeyId, what: &str, order: Order) -> Done {
-    let mut writing = cx.writing()?;
-    let (wrote, view, key) = executed(&mut writing, id, order)?;
+    let writing = cx.writing()?;
+    let (wrote, view, key) = executed(&writing, id, order)?;
     wrote.say(cx, "key", id.as_str(), what, &KeyRow::of(&view, &key))
 }
 
@@ -233,7 +233,7 @@ impl Grants {
 
 impl Attach {
     pub fn run(self, cx: &mut Context, attach: bool) -> Done {
-        let mut writing = cx.writing()?;
+        let writing = cx.writing()?;
         let id = self.key.id;
         let named = writing.state().key(id.as_str()).map(|key| key.org);
         let org = match named {
@@ -246,7 +246,7 @@ impl Attach {
         } else {
             Order::DetachPolicy { org, policy, from: target }
         };
-        let (wrote, view, key) = executed(&mut writing, &id, order)?;
+        let (wrote, view, key) = executed(&writing, &id, order)?;
         wrote.say(cx, "key", id.as_str(), "changed", &KeyRow::of(&view, &key))
     }
 }
@@ -280,8 +280,8 @@ impl Rotate {
         } else {
             Order::RotateKey { key, grace_ns: self.grace, expires_at }
         };
-        let mut writing = cx.writing()?;
-        let (mut wrote, view, key) = executed(&mut writing, &self.key.id, order)?;
+        let writing = cx.writing()?;
+        let (mut wrote, view, key) = executed(&writing, &self.key.id, order)?;
         // By pair, what was made is the successor.
         let made = wrote.key_made().and_then(|id| view.key(&id)).unwrap_or(key);
         show_once(cx, &view, &made, &mut wrote)

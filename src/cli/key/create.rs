@@ -95,7 +95,7 @@ impl Create {
             default_allow: self.default_allow,
             expires_at,
         };
-        let mut writing = cx.writing()?;
+        let writing = cx.writing()?;
         let org = writing.org(cx.global.org.as_deref())?;
         let mut wrote = writing.execute(Order::CreateKey { org: org.org, key: Box::new(key) })?;
         let view = View::of(&writing.state(), &org, writing.now());

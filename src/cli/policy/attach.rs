@@ -45,7 +45,7 @@ impl Attach {
             (_, _, Some(key)) => (Target::Key(AccessKeyId::parse(key)?), key),
             _ => return Err(crate::cli::Failure::usage("name one of --user, --group and --key")),
         };
-        let mut writing = cx.writing()?;
+        let writing = cx.writing()?;
         let org = writing.org(cx.global.org.as_deref())?;
         let (org_uid, policy) = (org.org, self.policy.as_str().into());
         let (order, what) = if attach {

@@ -145,7 +145,7 @@ impl Policy {
             }
             Policy::Delete(Delete { name, force }) => {
                 confirm(cx.global.yes, "deleting policy", &name)?;
-                let mut writing = cx.writing()?;
+                let writing = cx.writing()?;
                 let org = writing.org(cx.global.org.as_deref())?;
                 let policy = name.as_str().into();
                 let wrote = writing.execute(Order::DeletePolicy { org: org.org, policy, force })?;
@@ -157,7 +157,7 @@ impl Policy {
 
 /// Executes what `order` makes of the org, and says how the policy is then.
 fn change(cx: &mut Context, name: &str, what: &str, order: impl FnOnce(OrgUid) -> Order) -> Done {
-    let mut writing = cx.writing()?;
+    let writing = cx.writing()?;
     let org = writing.org(cx.global.org.as_deref())?;
     let wrote = writing.execute(order(org.org))?;
     let view = View::of(&writing.state(), &org, writing.now());
