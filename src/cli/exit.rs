@@ -169,12 +169,12 @@ impl From<ReplayError> for Failure {
 
 impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
-        let exit = match &error {
-            AuditError::Unknown { .. } => Exit::Nothing,
-            AuditError::Payload { .. } => Exit::Damaged,
-            _ => Exit::Usage,
-        };
-        Self::of(exit, &error)
+        match error {
+            AuditError::Log(error) => error.into(),
+            AuditError::History(error) => error.into(),
+            AuditError::Unknown { .. } => Self::of(Exit::Nothing, &error),
+            other => Self::of(Exit::Usage, &other),
+        }
     }
 }
 

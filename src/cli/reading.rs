@@ -115,8 +115,8 @@ impl History for LogHistory {
         let last = self.0.last_seq().min(*plan.range.end());
         let first = (*plan.range.start()).max(1);
         let mut visit = |seq: u64| -> Result<ControlFlow<()>, AuditError> {
-            let Some(frame) = self.0.frame(seq).unwrap_or(None) else { return Ok(ControlFlow::Break(())) };
-            let commit = Recorded::decode(&frame).map_err(|e| AuditError::Payload { seq: e.seq.0, source: e.source })?;
+            let Some(frame) = self.0.frame(seq)? else { return Ok(ControlFlow::Break(())) };
+            let commit = Recorded::decode(&frame)?;
             Ok(if fits(&commit) { each(&commit) } else { ControlFlow::Continue(()) })
         };
         if plan.reverse {
