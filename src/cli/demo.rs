@@ -12,7 +12,7 @@ use super::reading::Reading;
 use super::writing::{Writing, options};
 use super::{Context, Done, Exit, Failure, backup, init};
 use crate::audit::at::{AsOf, worlds_at};
-use crate::audit::compromise::{CompromiseOptions, compromise};
+use crate::audit::compromise::{CompromiseOptions, CompromiseReport, Node, compromise};
 use crate::audit::rotation::{RotationOptions, rotation};
 use crate::model::Time;
 use clap::Args;
@@ -98,13 +98,43 @@ impl Demo {
         };
         let report = compromise(&history, &worlds, LEAKED, &options)?;
         print_compromise(&mut cx.out, &report, false)?;
-        go_on(cx, &folder, report.alive.iter().find(|alive| alive.kind == "key").map_or(LEAKED, |alive| &alive.what))?;
+        in_short(cx, &report)?;
+        go_on(cx, &folder, &report)?;
         Ok(Exit::Done)
     }
 }
 
+/// Which key leaked, what it created, which of those are still alive.
+fn in_short(cx: &mut Context, report: &CompromiseReport) -> Result<(), Failure> {
+    said(cx, "In short")?;
+    let owner = report.places.first().map_or("nobody", |place| &place.owner);
+    cx.out.line(format!("leaked      key {LEAKED} of {owner}"))?;
+    let mut made: Vec<&Node> = Vec::new();
+    report.tree.iter().for_each(|node| below(node, &mut made));
+    for (at, node) in made.iter().enumerate() {
+        let acts_as = node.acts_as.as_deref().map(|name| format!(" of {name}")).unwrap_or_default();
+        let title = if at == 0 { "created   " } else { "          " };
+        cx.out.line(format!("{title}  {} {}{acts_as} ({})", node.kind, node.name, node.status))?;
+    }
+    for (at, alive) in report.alive.iter().enumerate() {
+        let title = if at == 0 { "still alive" } else { "           " };
+        cx.out.pieces(&[(Paint::Plain, title), (Paint::Plain, " "), (Paint::Bad, alive.kind), (Paint::Plain, " "), (Paint::Bold, &alive.what)])?;
+    }
+    Ok(())
+}
+
+/// Everything that grew out of a node, top down.
+fn below<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
+    for child in &node.children {
+        found.push(child);
+        below(child, found);
+    }
+}
+
 /// Three commands to go on with.
-fn go_on(cx: &mut Context, folder: &Path, alive: &str) -> Result<(), Failure> {
+fn go_on(cx: &mut Context, folder: &Path, report: &CompromiseReport) -> Result<(), Failure> {
+    let alive = report.alive.iter().find(|alive| alive.kind == "key");
+    let alive = alive.and_then(|alive| alive.what.split_whitespace().next()).unwrap_or(LEAKED);
     said(cx, "Go on with")?;
     let program = std::env::args().next().unwrap_or_else(|| "keyledger".to_owned());
     let start = format!("{} --ledger {}", quoted(&program), quoted(&folder.display().to_string()));

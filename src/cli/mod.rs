@@ -50,7 +50,6 @@ use writing::{Writing, Wrote};
 #[command(
     name = "keyledger",
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110,
@@ -175,4 +174,14 @@ fn diagnostics(level: Option<&str>) {
     let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
     // A second subscriber in one process (a test) is refused, which is fine.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_holds_together() {
+        Cli::command().debug_assert();
+    }
 }

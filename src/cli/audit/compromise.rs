@@ -7,7 +7,7 @@ use crate::audit::compromise::{CompromiseOptions, CompromiseReport, Node, compro
 use crate::audit::uses::{TallyRow, UseSummary};
 use crate::audit::{Severity, Stamp};
 use crate::cli::args::when;
-use crate::cli::print::{Cell, Out, Paint, Table, grouped, moment};
+use crate::cli::print::{Cell, Out, Paint, Table, counted, grouped, moment};
 use crate::cli::reading::time_of;
 use crate::cli::{Context, Done, Exit, Failure};
 use crate::model::{AccessKeyId, When};
@@ -193,12 +193,12 @@ fn head(out: &mut Out, report: &CompromiseReport) -> Result<(), Failure> {
 fn summary(uses: &UseSummary) -> String {
     let tally = &uses.tally;
     format!(
-        "{} calls ({} denied, {} failed) from {} addresses by {} agents",
-        grouped(tally.total()),
+        "{} ({} denied, {} failed) from {} by {}",
+        counted(tally.total(), "call", "calls"),
         grouped(tally.denied),
         grouped(tally.failed),
-        uses.addresses,
-        uses.agents
+        counted(uses.addresses as u64, "address", "addresses"),
+        counted(uses.agents as u64, "agent", "agents")
     )
 }
 
@@ -300,7 +300,8 @@ fn attempts(out: &mut Out, report: &CompromiseReport) -> Result<(), Failure> {
         out.heading("After it was stopped")?;
         for row in &report.after_stop {
             let last = row.tally.last.map(|at| moment(at.0)).unwrap_or_default();
-            out.line(format!("{} attempts from {} ({}), the last {last}", grouped(row.tally.total()), row.address, row.code))?;
+            let attempts = counted(row.tally.total(), "attempt", "attempts");
+            out.line(format!("{attempts} from {} ({}), the last {last}", row.address, row.code))?;
         }
     }
     for row in report.ransom.iter().filter(|row| row.looks_like_ransom) {

@@ -113,7 +113,7 @@ pub fn print_report(out: &mut Out, report: &RotationReport) -> Result<(), Failur
         moment(report.as_of.0),
         grouped(keys.usable as u64),
         grouped(keys.deleted as u64),
-        if keys.temporary > 0 { format!(", {} temporary ones left out", keys.temporary) } else { String::new() }
+        if keys.temporary > 0 { format!("; temporary ones left out: {}", keys.temporary) } else { String::new() }
     ))?;
     if report.findings.is_empty() {
         out.pieces(&[(Paint::Good, "no findings")])?;
