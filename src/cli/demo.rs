@@ -9,7 +9,6 @@ use super::audit::{print_compromise, print_rotation};
 use super::import::{import, print_counts};
 use super::print::Paint;
 use super::reading::Reading;
-use super::writing::{Writing, options};
 use super::{Context, Done, Exit, Failure, backup, init};
 use crate::audit::at::{AsOf, worlds_at};
 use crate::audit::compromise::{CompromiseOptions, CompromiseReport, Node, compromise};
@@ -69,12 +68,10 @@ impl Demo {
             let text = format!("`{}` holds a ledger already; name another folder", folder.display());
             return Err(Failure::new(Exit::Refused, text));
         }
-        init::make(cx, &folder)?;
+        let writing = init::make(cx, &folder)?;
         let records = folder.join("demo-records");
         write_records(cx, &records)?;
         said(cx, "1. Importing CloudTrail records of an invented incident")?;
-        let options = options(cx);
-        let writing = Writing::open_with(cx, &folder, options)?;
         let counts = import(&writing, cx, &[records], 0, &mut |_, _| {})?;
         writing.close()?;
         print_counts(cx, &counts)?;

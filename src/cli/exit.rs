@@ -196,6 +196,8 @@ impl From<OpenError> for Failure {
             OpenError::Log(error) => error.into(),
             OpenError::Vault(error) => error.into(),
             OpenError::Replay(error) => error.into(),
+            OpenError::Execute(error) => error.into(),
+            other => Self::of(Exit::Usage, &other),
         }
     }
 }
@@ -206,6 +208,8 @@ impl From<ExecuteError> for Failure {
             ExecuteError::Refused(refusal) => Self::of(Exit::Refused, &refusal),
             ExecuteError::Log(error) => error.into(),
             ExecuteError::Vault(error) => error.into(),
+            ExecuteError::Indeterminate => Self::of(Exit::Indeterminate, &error),
+            other => Self::of(Exit::Usage, &other),
         }
     }
 }

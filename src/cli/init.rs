@@ -5,7 +5,7 @@
 use super::backup::at;
 use super::org::Settings;
 use super::print::{Cell, Paint};
-use super::writing::{Writing, create, options};
+use super::writing::{Writing, create};
 use super::{Context, Done, Exit, Failure};
 use crate::ledger::Command as Order;
 use crate::model::{AccountId, OrgOwner, OrgSettings};
@@ -44,8 +44,7 @@ impl Init {
     pub fn run(self, cx: &mut Context) -> Done {
         let account = AccountId::parse(&self.account_id)?;
         let dir = cx.dir();
-        make(cx, &dir)?;
-        let writing = Writing::open_with(cx, &dir, options(cx))?;
+        let writing = make(cx, &dir)?;
         if !self.no_org {
             writing.execute(Order::CreateOrg {
                 name: self.name.as_str().into(),
@@ -89,7 +88,7 @@ pub fn is_ledger(cx: &Context, dir: &Path) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// Exit 4 when there is one already.
-pub fn make(cx: &mut Context, dir: &Path) -> Result<(), Failure> {
+pub fn make(cx: &mut Context, dir: &Path) -> Result<Writing, Failure> {
     if is_ledger(cx, dir)? {
         let text = format!("`{}` holds a ledger already (or what is left of one); choose another folder", dir.display());
         return Err(Failure::new(Exit::Refused, text));

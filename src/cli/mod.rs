@@ -33,6 +33,7 @@ mod repair;
 mod restore;
 mod state;
 mod user;
+mod vault;
 mod verify;
 mod view;
 mod writing;
@@ -106,6 +107,9 @@ enum Command {
     /// The clock, after it leapt forward
     #[command(subcommand)]
     Clock(clock::Clock),
+    /// The vault key, which seals every secret
+    #[command(subcommand)]
+    Vault(vault::Vault),
     #[command(hide = true)]
     Exercise(exercise::Exercise),
     /// Print completions for a shell
@@ -153,6 +157,7 @@ impl Command {
             Command::Restore(restore) => restore.run(cx),
             Command::Repair(repair) => repair.run(cx),
             Command::Clock(clock) => clock.run(cx),
+            Command::Vault(vault) => vault.run(cx),
             Command::Exercise(exercise) => exercise.run(cx),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

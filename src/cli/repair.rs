@@ -5,7 +5,7 @@
 //! Not here: torn tails, which every open cuts by itself, and damage inside the log, which no repair undoes.
 
 use super::confirm::confirm;
-use super::writing::{Writing, options};
+use super::writing::Writing;
 use super::{Context, Done};
 use clap::Args;
 use serde::Serialize;
@@ -28,9 +28,8 @@ impl Repair {
         let dir = cx.dir();
         let name = dir.display().to_string();
         confirm(cx.global.yes, "giving up the end of", &name)?;
-        let mut options = options(cx);
-        options.accept_tail = self.accept_tail;
-        let writing = Writing::open_with(cx, &dir, options)?;
+        let note = cx.global.reason.clone().unwrap_or_else(|| "accepted by keyledger repair".to_owned());
+        let writing = Writing::open_accepting_tail(cx, &dir, &note)?;
         let row = Row { ledger: name.clone(), last_seq: writing.state().seq().0 };
         writing.close()?;
         if cx.out.json {

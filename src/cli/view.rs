@@ -8,7 +8,8 @@
 use super::exit::{Exit, Failure};
 use crate::audit::Worlds;
 use crate::model::text::excerpt;
-use crate::model::{AccountId, KeyOwner, KeyUid, OrgKind, PolicyUid, Time};
+use crate::model::{AccountId, KeyOwner, KeyUid, OrgKind, PolicyUid, Time, uids};
+use crate::policy::managed;
 use crate::state::{GroupRecord, KeyRecord, OrgRecord, PolicyRecord, State, UserRecord};
 use std::sync::Arc;
 
@@ -58,7 +59,12 @@ impl View {
     }
 
     pub fn policy_name(&self, policy: PolicyUid) -> String {
-        self.state.policy(policy).map_or_else(|| policy.to_string(), |policy| policy.name.to_string())
+        if let Some(policy) = self.state.policy(policy) {
+            return policy.name.to_string();
+        }
+        // One of those that exist in every org is in no state.
+        let managed = managed::ALL.iter().find(|managed| uids::policy(managed.arn) == policy);
+        managed.map_or_else(|| policy.to_string(), |managed| managed.name.to_owned())
     }
 
     pub fn policy_names<'a>(&self, policies: impl IntoIterator<Item = &'a PolicyUid>) -> Vec<String> {

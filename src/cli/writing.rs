@@ -5,11 +5,11 @@
 use super::context::Context;
 use super::exit::{Done, Exit, Failure};
 use super::view::live_org_named;
-use crate::ledger::{Command, Ledger, LedgerOptions, Outcome};
+use crate::ledger::{Command, InitOptions, Ledger, LedgerOptions, OsDice, Outcome, Ticket};
 use crate::log::LogReader;
 use crate::model::{Caller, Time};
 use crate::state::{OrgRecord, State};
-use crate::vault::{SecretKey, VaultKey, VaultKeySource};
+use crate::vault::{Rekeyed, SecretKey, VaultKey, VaultKeySource};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,6 @@ use std::sync::Arc;
 pub struct Writing {
     ledger: Ledger,
     caller: Caller,
-    wall: Time,
 }
 
 impl Writing {
@@ -34,8 +33,35 @@ impl Writing {
 
     /// The same, of another folder or in another way.
     pub fn open_with(cx: &mut Context, dir: &Path, options: LedgerOptions) -> Result<Self, Failure> {
-        let ledger = Ledger::open(dir, options)?;
-        Ok(Self { ledger, caller: caller(cx)?, wall: cx.now() })
+        let caller = caller(cx)?;
+        let ledger = Ledger::open_with(cx.io.clone(), cx.clock.clone(), Box::<OsDice>::default(), dir, options)?;
+        Ok(Self::of(cx, ledger, caller))
+    }
+
+    /// The same, giving up what the end of the log may have lost, with a note of it in the log.
+    pub fn open_accepting_tail(cx: &mut Context, dir: &Path, note: &str) -> Result<Self, Failure> {
+        let caller = caller(cx)?;
+        let dice = Box::<OsDice>::default();
+        let (io, clock, options) = (cx.io.clone(), cx.clock.clone(), options(cx));
+        let ledger = Ledger::open_accepting_tail(io, clock, dice, dir, options, (&caller, note))?;
+        Ok(Self::of(cx, ledger, caller))
+    }
+
+    fn of(cx: &mut Context, ledger: Ledger, caller: Caller) -> Self {
+        let report = ledger.report();
+        if let Some(cut) = report.recovery.as_ref().and_then(|recovery| recovery.cut.as_ref()) {
+            let kept = cut.quarantined.as_ref().map(|path| format!("; it is kept as {}", path.display()));
+            let kept = kept.unwrap_or_default();
+            cx.note(&format!("a torn end of {} bytes, never acknowledged, was cut{kept}", cut.bytes));
+        }
+        for (key, version) in &report.reconciled.missing {
+            let name = ledger.state().key_by_uid(*key).map_or_else(|| key.to_string(), |key| key.id.to_string());
+            cx.note(&format!("secret v{version} of key {name} is not in the keystore, so it denies; rotate the key"));
+        }
+        for passed in &report.passed_over {
+            tracing::warn!("snapshot `{}` is passed over: {}", passed.path.display(), passed.why);
+        }
+        Self { ledger, caller }
     }
 
     pub fn state(&self) -> State {
@@ -44,7 +70,7 @@ impl Writing {
 
     /// The moment that status and ages are told for.
     pub fn now(&self) -> Time {
-        self.wall.max(self.ledger.state().recorded_at())
+        self.ledger.now()
     }
 
     /// The live org that `asked` names, or the only one.
@@ -57,15 +83,24 @@ impl Writing {
     /// # Errors
     /// Exit 4 when a rule said no, 6 when it is unknown what became of it.
     pub fn execute(&self, command: Command) -> Result<Wrote, Failure> {
-        let outcome = self.ledger.execute_blocking(&self.caller, command, None)?;
-        let changed = !matches!(outcome, Outcome::Nothing);
-        let seq = changed.then(|| self.ledger.state().seq().0);
-        Ok(Wrote { outcome, seq })
+        let done = self.ledger.execute_blocking(&self.caller, command, None)?;
+        let changed = !matches!(done.outcome, Outcome::Nothing);
+        Ok(Wrote { seq: changed.then_some(done.seq.0), outcome: done.outcome })
+    }
+
+    /// Hands a command in; commands are done in the order they were handed in.
+    pub fn submit(&self, command: Command) -> Ticket {
+        self.ledger.submit(self.caller.clone(), command, None)
+    }
+
+    /// Seals every secret anew.
+    pub fn rekey(&self, key: &VaultKey) -> Result<Rekeyed, Failure> {
+        Ok(self.ledger.rekey(key)?)
     }
 
     /// The log, as far as it is durable.
     pub fn log(&self) -> LogReader {
-        self.ledger.reader()
+        self.ledger.reader().clone()
     }
 
     /// Ends in good order: the next open has nothing to recover.
@@ -142,8 +177,11 @@ pub fn options(cx: &Context) -> LedgerOptions {
 }
 
 /// Makes an empty ledger.
-pub fn create(cx: &Context, dir: &Path) -> Result<(), Failure> {
-    Ok(Ledger::create(dir, &vault_key_path(cx))?)
+pub fn create(cx: &mut Context, dir: &Path) -> Result<Writing, Failure> {
+    let caller = caller(cx)?;
+    let init = InitOptions { ledger: options(cx), ..InitOptions::default() };
+    let ledger = Ledger::init(cx.io.clone(), dir, cx.clock.clone(), Box::<OsDice>::default(), &init)?;
+    Ok(Writing::of(cx, ledger, caller))
 }
 
 /// The file of the vault key.

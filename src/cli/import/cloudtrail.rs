@@ -7,17 +7,20 @@ use crate::cli::view::views;
 use crate::cli::writing::{Writing, options};
 use crate::cli::{Context, Done, Exit, Failure, init};
 use crate::audit::Worlds;
-use crate::ledger::Command;
+use crate::ledger::{Command, LedgerOptions, Ticket};
 use crate::ledger::import::{
     EvidenceSink, ImportCounts, ImportError, ImportOptions, Progress as Far, Rejection, import_cloudtrail,
 };
-use crate::log::LogReader;
+use crate::log::{LogReader, WitnessMode};
 use crate::model::{AccountId, Event};
 use crate::state::Recorded;
 use clap::Args;
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
+/// Batches handed to the ledger and not durable yet: records are parsed while others are written.
+const BATCHES_WAITING: usize = 16;
 /// Rejected records shown to people; programs get all.
 const REJECTED_SHOWN: usize = 20;
 
@@ -56,12 +59,14 @@ impl Cloudtrail {
     pub fn run(self, cx: &mut Context) -> Done {
         let dir = cx.dir();
         if !init::is_ledger(cx, &dir)? {
-            init::make(cx, &dir)?;
+            init::make(cx, &dir)?.close()?;
             cx.note(&format!("made a ledger in {}", dir.display()));
         }
         let mut rejections: Vec<Rejection> = Vec::new();
         let mut unsaid = None;
-        let writing = Writing::open_with(cx, &dir, options(cx))?;
+        // The witness is flushed when idle; what a crash could take is imported again by repeating the command.
+        let options = LedgerOptions { witness: WitnessMode::Lazy, ..options(cx) };
+        let writing = Writing::open_with(cx, &dir, options)?;
         let counts = import(&writing, cx, &self.paths, self.threads, &mut |cx, rejection| {
             if cx.out.json {
                 let row = RejectedRow {
@@ -108,14 +113,17 @@ pub fn import(
     let mut tell = |far: Far| bar.set(far.bytes_done, far.bytes_total);
     let options = ImportOptions { threads, progress: Some(&mut tell), ..ImportOptions::default() };
     let io = cx.io.clone();
-    let mut sink = Sink { log: writing.log(), writing };
+    let mut sink = Sink { log: writing.log(), writing, waiting: VecDeque::new() };
     let mut rejected = |rejection: Rejection| on_rejection(cx, rejection);
     let counts = import_cloudtrail(io.as_ref(), paths, options, &mut sink, &mut rejected);
-    bar.finish();
-    counts.map_err(|error| match error {
+    let counts = counts.map_err(|error| match error {
         ImportError::Sink(SinkError(failure)) => failure,
         other => Failure::of(Exit::Usage, &other),
-    })
+    })?;
+    // What was handed in counts as imported when it is durable.
+    sink.settle(0)?;
+    bar.finish();
+    Ok(counts)
 }
 
 /// The totals: for programs the last line.
@@ -174,6 +182,19 @@ fn temporary(cx: &mut Context, worlds: &Worlds, now: crate::model::Time) -> Resu
 struct Sink<'a> {
     log: LogReader,
     writing: &'a Writing,
+    waiting: VecDeque<Ticket>,
+}
+
+impl Sink<'_> {
+    /// Waits until at most `left` commands are not durable yet.
+    fn settle(&mut self, left: usize) -> Result<(), Failure> {
+        while self.waiting.len() > left {
+            if let Some(ticket) = self.waiting.pop_front() {
+                ticket.wait()?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A failure on the way through the importer.
@@ -207,7 +228,7 @@ impl EvidenceSink for Sink<'_> {
     fn batch(&mut self, account: AccountId, source: &str, events: Vec<Event>) -> Result<(), SinkError> {
         let source = crate::model::text::excerpt(source, 500).into();
         let order = Command::ImportEvidence { account, source, events, duplicates: 0, rejected: 0 };
-        self.writing.execute(order)?;
-        Ok(())
+        self.waiting.push_back(self.writing.submit(order));
+        Ok(self.settle(BATCHES_WAITING)?)
     }
 }
