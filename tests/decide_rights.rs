@@ -70,10 +70,10 @@ fn each_kind_of_caller_has_its_reach_and_no_more() {
     let root = root(&mut given);
     let editor = given
         .key(CreateAccessKey { grants: vec![Grant { bucket: None, role: GrantRole::Editor }], ..Default::default() });
-    given.user("ann").user("audrey");
+    given.user("ann").user("audrey").user("carl");
     role(&mut given, "ann", Role::Admin);
     role(&mut given, "audrey", Role::Auditor);
-    let (admin, auditor, other) = (given.key_of("ann"), given.key_of("audrey"), given.key_of("alice"));
+    let (admin, auditor, other) = (given.key_of("ann"), given.key_of("audrey"), given.key_of("carl"));
     let scoped_admin = given.key(CreateAccessKey { policies: vec![FULL.into()], ..for_user("ann") });
     let root_of_user = given.key(CreateAccessKey { grants: admin_grant(), ..for_user("bob") });
     let in_dialect = |key: &KeyRecord, dialect| Caller::key(key.id.clone(), dialect);

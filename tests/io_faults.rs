@@ -56,7 +56,12 @@ const WORKLOADS: [(&str, WitnessMode, bool, &[Step]); 6] = [
         &[Group(&[3000]), Group(&[3000]), Group(&[3000]), Group(&[3000, 9])],
     ),
     ("rolls, lazy", WitnessMode::Lazy, false, &[Group(&[5000]), Group(&[5000]), Group(&[5000])]),
-    ("kills", WitnessMode::Strict, false, &[Group(&[100]), Kill, Group(&[200]), Kill, Group(&[10])]),
+    (
+        "kills",
+        WitnessMode::Strict,
+        false,
+        &[Group(&[100]), Kill, Group(&[200]), Kill, Group(&[10]), Kill, Group(&[700])],
+    ),
     ("orderly closes", WitnessMode::Strict, true, &[Group(&[100]), Close, Group(&[7000]), Close, Group(&[2000])]),
 ];
 

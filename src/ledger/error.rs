@@ -5,9 +5,12 @@
 //!
 //! Not here: status codes and the words of a dialect (`api::dialect`), exit codes (`cli::exit`).
 
+use crate::log::LogError;
 use crate::model::{Invalid, Seq, Time};
 use crate::policy::DocumentError;
 use crate::state::KeyStatus;
+use crate::state::at::ReplayError;
+use crate::vault::VaultError;
 use compact_str::CompactString;
 use std::fmt;
 
@@ -126,6 +129,56 @@ pub enum Refusal {
     /// More than one frame may hold.
     #[error("the command takes {bytes} bytes, more than the {bytes_max} one commit may have; split it")]
     TooLarge { bytes: usize, bytes_max: usize },
+}
+
+/// Why a command has no outcome.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecuteError {
+    /// A rule said no; nothing was written.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+
+    /// The log turned it away (a full disk); nothing was written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+
+    /// The keystore turned it away (a full disk); nothing was written.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+
+    /// A write or flush failed under way: it may be done and it may not.
+    #[error("whether the command was done is unknown; restart keyledger, then send it again with the same token")]
+    Indeterminate,
+
+    /// A write or flush failed earlier. Nothing was written; reads go on.
+    #[error("an earlier write failed, so nothing more is written; restart keyledger to recover what is on disk")]
+    Poisoned,
+
+    /// Nothing was written; slow down.
+    #[error("{queued} commands are waiting already; try again in a moment")]
+    QueueFull { queued: usize },
+
+    /// The ledger is being closed; nothing was written.
+    #[error("the ledger is closed; open it again")]
+    Closed,
+}
+
+/// Why a ledger could not be made, opened or closed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// What opening itself had to write could not be written.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    #[error("could not start a thread")]
+    Thread(#[source] std::io::Error),
 }
 
 impl Refusal {

@@ -120,6 +120,14 @@ pub enum Need {
     BroughtSecret,
 }
 
+impl Need {
+    /// Whether a secret goes into the keystore.
+    #[must_use]
+    pub fn is_a_secret(self) -> bool {
+        matches!(self, Need::KeyAndSecret | Need::Secret | Need::BroughtSecret)
+    }
+}
+
 /// Commitment to a secret, and its fingerprint when it was generated here: what an event may say of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FreshSecret {
@@ -302,6 +310,11 @@ impl GuardedClock {
     pub fn open(last: Time, now: Now) -> Self {
         let is_late = Time(now.wall_ns).ns_since(last) > OPEN_JUMP_NS;
         Self { last, offset: offset(now), doubt: is_late.then_some(Doubt::AtOpen) }
+    }
+
+    /// The newest time that was recorded, witnessed or, while idle, believed.
+    pub fn last(&self) -> Time {
+        self.last
     }
 
     /// Looks at the clocks: once a group of commits.

@@ -12,12 +12,20 @@
 pub mod command;
 pub mod decide;
 pub mod error;
+mod execute;
 pub mod fresh;
 pub mod import;
+mod open;
 pub mod outcome;
+mod ticket;
+mod upkeep;
+mod writer;
 
-pub use command::{Command, CreateAccessKey, ImportAccessKey, PolicyRef, Target};
+pub use command::{Command, CreateAccessKey, ImportAccessKey, OwnerName, PolicyRef, Target};
 pub use decide::{Decided, decide};
-pub use error::{Noun, Refusal};
+pub use error::{ExecuteError, Noun, OpenError, Refusal};
+pub use execute::{Done, Ledger, Token};
 pub use fresh::{Dice, Fresh, OsDice, SeededDice};
+pub use open::{InitOptions, LedgerOptions, OpenReport};
 pub use outcome::{KeyMade, Outcome};
+pub use ticket::Ticket;

@@ -30,6 +30,7 @@ mod bytes;
 mod error;
 mod follow;
 mod frame;
+mod judge;
 mod map;
 mod meta;
 mod reader;
@@ -50,9 +51,10 @@ pub use frame::{
     Body, CLOCK_REGRESSED, Frame, KIND_ATTESTATION, KIND_COMMIT, Keys, NewFrame, PARTS, PARTS_MAX, PAYLOAD_BYTES_MAX,
     Parts,
 };
+pub use judge::Verdict;
 pub use meta::{CHECKPOINT_KEYS_MAX, Meta, ORIGIN_BYTES_MAX};
 pub use reader::{Frames, LogReader, SegmentCheck, SegmentInfo};
-pub use recovery::{Cut, Recovery, Verdict};
+pub use recovery::{Cut, Recovery};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use tree::{Hash, Tree, leaf_hash, node_hash};
 pub use verify::{TornTail, VerifyOptions, VerifyReport, verify};

@@ -1,31 +1,19 @@
 //! Opening a log that may have been torn: what is there, what that means, and making it whole.
 //!
 //! [`survey`] reads META, the witness, every header and seal, and scans the last segment with pread; it changes
-//! nothing. [`judge`] turns the evidence into a verdict by the first row that holds, where `n` is the last good frame
-//! of the scan, `E` its end and `w` the witness's durable seq:
-//!
-//! | # | condition | verdict |
-//! |---|---|---|
-//! | 1 | both witness slots bad | refuse: [`LogError::WitnessLost`] |
-//! | 2 | w ≤ n and the chain head at w differs | refuse: [`LogError::Fork`] |
-//! | 3 | w > n | refuse: acknowledged frames are missing |
-//! | 4 | a verified frame behind E whose group began after n + 1 | refuse: [`LogError::Damaged`] |
-//! | 5 | anything not zero behind E | torn tail: cut, kept in quarantine, reported |
-//! | 6 | all zero | clean end |
-//!
-//! A group is written only after the flush of the one before, and acknowledged only after the witness: so a crash
-//! alone never leads to rows 1 to 4, and one fault on top of it never to rows 5 and 6 with acknowledged data missing
-//! (`recovery::tests` walks the model). A seal is flushed before anything follows it; it speaks like a second witness.
+//! nothing. `judge` turns the evidence into a verdict. A seal is flushed before anything follows it, so it speaks like a
+//! second witness.
 //!
 //! [`Survey::mend`] then copies the good prefix into a new file, flushes it and renames it over the old one. That
 //! writes every byte again (after a failed fsync the page cache can hold frames that never reached the disk), leaves
 //! nothing stale behind the end, and can be cut short anywhere and begun again.
 //!
-//! Not here: the check of whole sealed segments frame by frame (`verify`), and going on to write (`writer`).
+//! Not here: the decision table (`judge`), the check of whole sealed segments frame by frame (`verify`), and going on to write (`writer`).
 
 use super::bytes::{is_zero, nonzero_end};
 use super::error::{LogError, is_full};
 use super::frame::{Bad, Keys};
+use super::judge::{Evidence, Verdict, judge};
 use super::meta::{self, FoundMeta};
 use super::segment::{self, BadRecord, FOLDER, HEADER, SEAL, Seal, SegmentHeader};
 use super::tree::Hash;
@@ -77,44 +65,6 @@ pub struct Cut {
     pub bytes: u64,
     /// The old file, kept as evidence; `None` if the disk was too full for that.
     pub quarantined: Option<PathBuf>,
-}
-
-/// What the evidence means. The rows of the table, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    WitnessLost,
-    Fork,
-    AcknowledgedMissing,
-    DamageInside,
-    TornTail,
-    CleanEnd,
-}
-
-/// What the table asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Evidence {
-    /// `w`, and whether the chain head there is the witness's. (Not asked when w > n.)
-    pub witness: Option<(u64, bool)>,
-    /// `n`.
-    pub last_good: u64,
-    pub later_group_behind: bool,
-    pub zero_behind: bool,
-}
-
-/// The decision table: the first row that holds.
-pub(crate) fn judge(evidence: &Evidence) -> Verdict {
-    let Some((witnessed, head_agrees)) = evidence.witness else { return Verdict::WitnessLost };
-    if witnessed <= evidence.last_good && !head_agrees {
-        Verdict::Fork
-    } else if witnessed > evidence.last_good {
-        Verdict::AcknowledgedMissing
-    } else if evidence.later_group_behind {
-        Verdict::DamageInside
-    } else if !evidence.zero_behind {
-        Verdict::TornTail
-    } else {
-        Verdict::CleanEnd
-    }
 }
 
 /// How much a survey does.

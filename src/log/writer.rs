@@ -314,9 +314,10 @@ impl LogWriter {
         if !recovery.clean {
             recovery.cut = survey.mend(io.as_ref(), dir)?;
         }
-        // The name may still be without a durable entry: the process that renamed it may have ended there.
-        let folder = dir.join(FOLDER);
-        io.sync_dir(&folder).map_err(LogError::io("flush", &folder))?;
+        // Names seen here may not be durable yet: the process that gave them may have ended before it flushed them.
+        for folder in [&dir.join(FOLDER), dir] {
+            io.sync_dir(folder).map_err(LogError::io("flush", folder))?;
+        }
         let writer = Self::resume(io, dir, options, survey, &recovery, lock)?;
         Ok((writer, recovery))
     }
@@ -793,21 +794,16 @@ fn lock(io: &dyn Io, dir: &Path, holder: &str) -> Result<Box<dyn LockToken>, Log
     }
 }
 
-/// Makes a folder and those above it, each durably named in the one above.
+/// Makes a folder and those above it, each durably named in the one above. All of them are flushed, since an earlier
+/// `create` may have made some and been stopped before the flush.
 fn make_folder(io: &dyn Io, folder: &Path) -> Result<(), LogError> {
-    let mut made = Vec::new();
-    for path in folder.ancestors().filter(|path| !path.as_os_str().is_empty()) {
-        match io.read_dir(path) {
-            Ok(_) => break,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => made.push(path),
-            Err(source) => return Err(LogError::Io { doing: "list", path: path.to_path_buf(), source }),
-        }
-    }
     io.create_dir_all(folder).map_err(LogError::io("make", folder))?;
-    // Also the folder's own name when it was there: whoever made it may have been stopped before the flush.
-    let above = made.last().copied().unwrap_or(folder).parent();
-    for named_in in made.iter().skip(1).copied().chain(above).filter(|path| !path.as_os_str().is_empty()) {
-        io.sync_dir(named_in).map_err(LogError::io("flush", named_in))?;
+    for above in folder.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()) {
+        match io.sync_dir(above) {
+            // A folder that may be passed through but not read was there before.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            result => result.map_err(LogError::io("flush", above))?,
+        }
     }
     Ok(())
 }

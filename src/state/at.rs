@@ -21,8 +21,8 @@ pub const SNAPSHOTS_MAX: usize = 12;
 /// Largest snapshot that is read: 64 GiB.
 const SNAPSHOT_BYTES_MAX: u64 = 64 << 30;
 
-/// Frames in which a snapshot's attestation must stand, counted from its seq.
-const ATTESTED_WITHIN: u64 = 4_096;
+/// Frames in which a snapshot's attestation must stand, counted from its seq: a snapshot is written while commits go on.
+const ATTESTED_WITHIN: u64 = 1 << 20;
 
 /// Commits handed over at once between the two threads of a replay.
 const BATCH: usize = 512;

@@ -7,7 +7,6 @@
 
 use keyledger::model::event::{EvidenceChange, KeyUsage, Rejected, UsageTuple};
 use keyledger::model::id::World;
-use keyledger::model::uids;
 use keyledger::model::{
     AccessKeyId, AccountId, Actor, ActorKind, BucketName, Commit, Dialect, Envelope, Event, EvidenceRecord, Grant,
     Holder, Identity, IdentityKind, KeyCreated, KeyOwner, KeyUid, Observed, OrgKind, OrgOwner, OrgSettings, OrgUid,

@@ -18,6 +18,7 @@
 //! Not here: writing commits (the sink's), what the events add up to (`state::evidence`), uids of nouns (`model::uids`).
 
 mod asked;
+mod call;
 mod change;
 mod dedupe;
 mod fields;

@@ -5,9 +5,7 @@
 //! the end of a piece is carried on, so memory does not grow with the file: a record longer than the bound, or nested
 //! deeper than [`DEPTH_MAX`], is scanned past and rejected.
 //!
-//! After a fault the scan goes on where a record plainly begins:
-//! - outside lists at a line that starts with `{`;
-//! - inside a list at an object whose first key is that of the record before it, or one that CloudTrail writes first.
+//! After a fault the scan goes on where a record plainly begins (`lost`).
 //!
 //! Invariants
 //! - Every record of the file, whole or not, is one [`Item`], in the order of the file.
@@ -15,6 +13,9 @@
 //!
 //! Not here: what stands in a record (`record`), which files there are (`paths`).
 
+mod lost;
+
+use self::lost::LOOK_BYTES;
 use super::scan::{DEPTH_MAX, LOOK_BACK_BYTES, Scan, Step};
 use super::source::{PIECE_BYTES, Source, Then};
 use crate::sys::Io;
@@ -22,12 +23,6 @@ use std::path::Path;
 
 /// Bytes a record may take. CloudTrail's own bound is 256 KB an event.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
-
-/// How far a `{` is looked behind to tell whether a record begins there.
-const LOOK_BYTES: usize = 96;
-
-/// First keys of records: CloudTrail's own, the alphabet's, `lookup-events`'.
-const FIRST_KEYS: [&[u8]; 3] = [b"eventVersion", b"awsRegion", b"EventId"];
 
 /// A record, or what stood in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -437,60 +432,6 @@ impl Reader {
         found.is_some()
     }
 
-    /// Looks for the next place where a record plainly begins.
-    fn lost(&mut self, data: &[u8], at_end: bool) -> bool {
-        loop {
-            let Some(found) = data[self.pos..].iter().position(|byte| *byte == b'{') else {
-                self.pos = data.len();
-                return false;
-            };
-            self.pos += found;
-            if data.len() - self.pos < LOOK_BYTES && !at_end {
-                return false;
-            }
-            if let Some(level) = self.begins_record(data, self.pos) {
-                self.resume(level);
-                return true;
-            }
-            self.pos += 1;
-        }
-    }
-
-    fn resume(&mut self, level: Level) {
-        if level == Level::Top {
-            self.level = Level::Top;
-            self.envelope = None;
-        }
-        self.begin();
-    }
-
-    /// Whether a record (or, on a line of its own, a new list of them) begins at the `{` at `at`, and where that is.
-    fn begins_record(&self, data: &[u8], at: usize) -> Option<Level> {
-        let line_begins = match at.checked_sub(1) {
-            Some(before) => data[before] == b'\n',
-            None => self.base == 0,
-        };
-        let key = first_key(&data[at..(at + LOOK_BYTES).min(data.len())]);
-        match self.level {
-            Level::Top if line_begins => Some(Level::Top),
-            Level::Top => (key == Some(FIRST_KEYS[0])).then_some(Level::Top),
-            Level::List => match key? {
-                b"Records" | b"Events" if line_begins => Some(Level::Top),
-                key if key == self.first_key || FIRST_KEYS.contains(&key) => Some(Level::List),
-                _ => None,
-            },
-        }
-    }
-
-    fn remember_first_key(&mut self, record: &[u8]) {
-        if let Some(key) = first_key(&record[..record.len().min(LOOK_BYTES)])
-            && key != self.first_key
-        {
-            self.first_key.clear();
-            self.first_key.extend_from_slice(key);
-        }
-    }
-
     fn not_an_object(offset: u64, kind: &str) -> Item {
         Item::Rejected { offset, reason: format!("not a record: {kind} where an object should be") }
     }
@@ -506,11 +447,4 @@ impl Reader {
     fn reject_doomed(&self, doom: Doom, items: &mut Vec<Item>) {
         items.push(self.doomed_item(doom));
     }
-}
-
-/// The first key of the object that `text` begins with, as it is written.
-fn first_key(text: &[u8]) -> Option<&[u8]> {
-    let inside = text.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"")?;
-    let length = inside.iter().position(|byte| *byte == b'"')?;
-    Some(&inside[..length])
 }
