@@ -12,6 +12,7 @@
 //! Not here: printing (`cli`), deciding a request (`state::access`), proofs and bundles.
 
 pub mod address;
+mod archive;
 pub mod at;
 pub mod biography;
 pub mod compromise;
@@ -20,6 +21,7 @@ pub mod diff;
 mod error;
 pub mod gather;
 pub mod identify;
+mod index;
 mod known;
 pub mod listing;
 pub mod log;
@@ -29,10 +31,13 @@ pub mod query;
 pub mod report;
 pub mod rights;
 pub mod rotation;
+mod scan;
 mod source;
 pub mod uses;
 
+pub use archive::Archive;
 pub use error::AuditError;
+pub use index::IndexReport;
 pub use mention::{Mention, Term, mentions, terms_of};
 pub use names::{KeyPlace, Worlds};
 pub use query::{Asked, Query};

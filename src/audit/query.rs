@@ -251,6 +251,7 @@ impl Query {
     pub fn plan(&self) -> Plan {
         let mut plan = Plan::range(self.from_seq.unwrap_or(1)..=self.to_seq.unwrap_or(u64::MAX));
         plan.reverse = self.reverse;
+        (plan.since, plan.until, plan.known_at) = (self.since, self.until, self.known_at);
         let mut either = |terms: Vec<Term>, needles: Option<Vec<Vec<u8>>>| {
             plan.terms.push(terms);
             plan.needles.extend(needles);

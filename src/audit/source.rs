@@ -4,8 +4,9 @@
 //!
 //! Not here: choosing commits (`query`), the index.
 
-use super::{AuditError, Term};
-use crate::model::Seq;
+use super::AuditError;
+pub(super) use super::mention::Term;
+use crate::model::{Seq, Time};
 use crate::state::Recorded;
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -25,6 +26,10 @@ pub struct Plan {
     pub terms: Vec<Vec<Term>>,
     /// A commit's bytes must hold one needle of each list: what a scan without an index looks for.
     pub needles: Vec<Vec<Vec<u8>>>,
+    /// Nothing that took effect before, or at or after, or was recorded later is asked for.
+    pub since: Option<Time>,
+    pub until: Option<Time>,
+    pub known_at: Option<Time>,
 }
 
 impl Plan {
@@ -37,7 +42,7 @@ impl Plan {
     /// Every commit of a range.
     #[must_use]
     pub fn range(range: SeqRange) -> Self {
-        Self { range, reverse: false, terms: Vec::new(), needles: Vec::new() }
+        Self { range, reverse: false, terms: Vec::new(), needles: Vec::new(), since: None, until: None, known_at: None }
     }
 
     /// Commits that mention any of `terms`.

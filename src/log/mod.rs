@@ -27,6 +27,7 @@
 )]
 
 mod bytes;
+mod derived;
 mod error;
 mod follow;
 mod frame;
@@ -46,12 +47,14 @@ mod watch;
 mod witness;
 mod writer;
 
+pub use derived::DerivedFile;
 pub use error::LogError;
 pub use frame::{
     Body, CLOCK_REGRESSED, Frame, KIND_ATTESTATION, KIND_COMMIT, Keys, NewFrame, PARTS, PARTS_MAX, PAYLOAD_BYTES_MAX,
     Parts,
 };
 pub use judge::Verdict;
+pub(crate) use map::prefetch;
 pub use meta::{CHECKPOINT_KEYS_MAX, Meta, ORIGIN_BYTES_MAX};
 pub use reader::{Frames, LogReader, SegmentCheck, SegmentInfo};
 pub use recovery::{Cut, Recovery};

@@ -8,8 +8,8 @@ use crate::workload::{
     request_id,
 };
 use crate::{Error, Result};
-use keyledger::log::{Body, Frame, KIND_COMMIT, LogOptions, LogParams, LogReader, LogWriter, NewFrame, WitnessMode};
-use keyledger::model::codec::{Encoded, decode_parts, decode_whole, encode};
+use keyledger::log::{Body, KIND_ATTESTATION, KIND_COMMIT, LogOptions, LogParams, LogWriter, NewFrame, WitnessMode};
+use keyledger::model::codec::{Encoded, encode};
 use keyledger::model::id::World;
 use keyledger::model::{
     AccessKeyId, AccountId, Actor, Commit, Dialect, Envelope, Event, Holder, KeyCreated, KeyOwner, KeyUid, OrgKind,
@@ -161,42 +161,76 @@ fn create(folder: &Path, witness: WitnessMode) -> Result<LogWriter> {
 
 /// Writes the prelude and the whole history as a log. Returns how many commits the prelude took.
 pub fn write_log(folder: &Path, history: &History, seed: u64) -> Result<u64> {
-    let mut writer = create(folder, WitnessMode::Lazy)?;
-    let mut append = |at_ns: i64, payload: &[u8]| -> Result<()> {
-        if !writer.group_has_room(payload.len()) {
-            writer.commit(at_ns)?;
-        }
-        writer.append(frame(at_ns, payload))?;
-        Ok(())
-    };
-    let prelude = prelude();
-    for commit in &prelude {
-        append(crate::workload::BEGIN_NS, &payload(commit)?)?;
-    }
+    let mut writing = Writing::create(folder)?;
+    writing.prelude()?;
+    let prelude = writing.last_seq();
     for (number, op) in history.ops.iter().enumerate() {
-        append(op.at_ns, &payload(&commit(op, seed, number as u64)?)?)?;
+        writing.append(op.at_ns, &commit(op, seed, number as u64)?)?;
     }
-    writer.commit(0)?;
-    writer.close()?;
-    Ok(prelude.len() as u64)
+    writing.close()?;
+    Ok(prelude)
 }
 
-/// A commit as a frame holds it.
-pub fn decoded(frame: &Frame<'_>) -> Result<Commit> {
-    Ok(if frame.flags & keyledger::log::PARTS == 0 {
-        decode_whole(frame.schema, frame.payload())?
-    } else {
-        decode_parts(frame.schema, frame.parts())?
-    })
+/// A log being written in large groups, and on request its state and snapshots of it.
+pub struct Writing {
+    writer: LogWriter,
+    /// Kept up only when snapshots are wanted.
+    pub state: Option<State>,
 }
 
-/// Applies the frames from `from` on.
-pub fn replay_onto(state: &mut State, reader: &LogReader, from: u64) -> Result<()> {
-    for frame in reader.frames(from) {
-        let frame = frame?;
-        state.apply(Seq(frame.seq), Time(frame.recorded_at_ns), &decoded(&frame)?);
+impl Writing {
+    pub fn create(folder: &Path) -> Result<Self> {
+        Ok(Self { writer: create(folder, WitnessMode::Lazy)?, state: None })
     }
-    Ok(())
+
+    pub fn last_seq(&self) -> u64 {
+        self.writer.last_seq()
+    }
+
+    pub fn prelude(&mut self) -> Result<()> {
+        prelude().iter().try_for_each(|commit| self.append(crate::workload::BEGIN_NS, commit))
+    }
+
+    pub fn append(&mut self, at_ns: i64, commit: &Commit) -> Result<()> {
+        self.append_kind(at_ns, commit, KIND_COMMIT)
+    }
+
+    fn append_kind(&mut self, at_ns: i64, commit: &Commit, kind: u16) -> Result<()> {
+        let payload = payload(commit)?;
+        if !self.writer.group_has_room(payload.len()) {
+            self.writer.commit(at_ns)?;
+        }
+        let seq = self.writer.append(NewFrame { kind, ..frame(at_ns, &payload) })?;
+        if let Some(state) = &mut self.state {
+            state.apply(Seq(seq), Time(at_ns), commit);
+        }
+        Ok(())
+    }
+
+    /// A snapshot of the state, and its attestation in the log.
+    pub fn snapshot(&mut self, at_ns: i64) -> Result<(Seq, Vec<u8>)> {
+        self.writer.commit(at_ns)?;
+        let state = self.state.as_ref().ok_or("no state was kept")?;
+        let at = state.seq();
+        let (bytes, state_hash) = state.to_snapshot(LEDGER_ID, self.writer.chain_head(), self.writer.tree_root());
+        let event = Event::StateAttested { at, projection: keyledger::state::PROJECTION, state_hash };
+        let mut envelope = envelope(Actor::system("snapshot"), "127.0.0.1", "snapshot", None);
+        envelope.org = None;
+        self.append_kind(at_ns, &Commit { envelope, events: vec![event] }, KIND_ATTESTATION)?;
+        Ok((at, bytes))
+    }
+
+    pub fn close(mut self) -> Result<()> {
+        self.writer.commit(0)?;
+        Ok(self.writer.close()?)
+    }
+}
+
+/// Puts a snapshot where a replay finds it.
+pub fn put_snapshot(folder: &Path, at: Seq, bytes: &[u8]) -> Result<()> {
+    let path = keyledger::state::at::snapshot_path(folder, at);
+    std::fs::create_dir_all(path.parent().ok_or("a snapshot has a folder")?)?;
+    Ok(std::fs::write(path, bytes)?)
 }
 
 /// The log alone, without deciding, state or keystore.
@@ -254,6 +288,7 @@ pub fn relabelled(key: u32, label: u64) -> Result<Commit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keyledger::log::LogReader;
 
     #[test]
     fn the_log_holds_the_history_and_replays_to_as_many_keys() -> Result<()> {
@@ -262,8 +297,7 @@ mod tests {
         let prelude = write_log(&folder, &history, 5)?;
         let reader = LogReader::open(io(), &folder)?;
         assert_eq!(reader.last_seq(), prelude + 3000);
-        let mut state = State::empty();
-        replay_onto(&mut state, &reader, 1)?;
+        let state = keyledger::state::at::current(&RealIo, &folder, &reader)?.state;
         std::fs::remove_dir_all(&folder)?;
         let created = history.ops.iter().filter(|op| op.kind == Kind::Create).count();
         let mut seen = 0;
