@@ -8,8 +8,6 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod audit;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod ledger;
 pub mod log;
 pub mod model;
