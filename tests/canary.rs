@@ -241,8 +241,10 @@ fn stored(ledger: &Ledger) -> Result<bool, VaultError> {
 fn leaves(above: &[&str]) -> BTreeSet<String> {
     let help = ran(program().args(above).arg("--help").stdin(Stdio::null()).output().expect("the program starts"));
     let commands = help.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands = commands.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
+    let commands =
+        commands.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: Vec<&str> =
+        commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
     if names.is_empty() {
         return BTreeSet::from([above.join(" ")]);
     }

@@ -104,8 +104,22 @@ impl Writing {
     }
 
     /// Ends in good order: the next open has nothing to recover.
-    pub fn close(self) -> Result<(), Failure> {
-        Ok(self.ledger.close()?)
+    pub fn close(mut self) -> Result<(), Failure> {
+        Ok(self.ledger.finish()?)
+    }
+}
+
+impl Drop for Writing {
+    /// A command that said what it did ends in good order too: secrets that are over are destroyed now, and not when
+    /// somebody opens the ledger next.
+    fn drop(&mut self) {
+        use crate::ledger::error::{ExecuteError, OpenError};
+        match self.ledger.finish() {
+            Ok(()) | Err(OpenError::Execute(ExecuteError::Closed | ExecuteError::Poisoned)) => {}
+            Err(error) => {
+                tracing::warn!("the ledger was not closed in good order, so the next open recovers it: {error}")
+            }
+        }
     }
 }
 
