@@ -269,10 +269,22 @@ fn open_keystore(
         Err(VaultError::NoKeystore { .. } | VaultError::Io { .. }) if is_new => {
             let mut pour = |bytes: &mut [u8]| dice.fill(bytes);
             drop(Keystore::create(Arc::clone(io), &folder, id, &vault_key, &mut pour)?);
+            lasting_folder(&**io, dir)?;
             Ok(Keystore::open(Arc::clone(io), &folder, id, &vault_key)?)
         }
-        other => Ok(other?),
+        other => {
+            // Whoever made the folder may have ended before its name was lasting.
+            if is_new {
+                lasting_folder(&**io, dir)?;
+            }
+            Ok(other?)
+        }
     }
+}
+
+/// Makes the name of the keystore's folder durable, before anything is acknowledged that needs it.
+fn lasting_folder(io: &dyn Io, dir: &Path) -> Result<(), VaultError> {
+    io.sync_dir(dir).map_err(|source| VaultError::Io { doing: "sync", path: dir.to_path_buf(), source })
 }
 
 /// The secrets that are over and not destroyed yet, and those that must be there.
