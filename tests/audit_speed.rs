@@ -109,7 +109,7 @@ fn write(dir: &Path, events: u64) -> (LogReader, Vec<KeyUid>) {
         let Ok(Encoded::Whole(bytes)) = codec::encode(&Commit { envelope, events: vec![event] }, |_| [0; 16]) else {
             unreachable!("one event")
         };
-        let recorded_at_ns = (n * 1_000_000_000) as i64;
+        let recorded_at_ns = (n * 1_000_000_000).cast_signed();
         let body = Body::Whole(&bytes);
         if !log.group_has_room(body.payload_len()) {
             log.commit(recorded_at_ns).expect("commits");
