@@ -20,6 +20,25 @@ fn every_kind_of_event_comes_back_as_it_went_in() {
 }
 
 #[test]
+fn what_a_replay_reads_of_a_commit_is_what_was_written() {
+    for commit in samples::every_commit() {
+        let mut events = Vec::new();
+        let brief = match codec::encode(&commit, |_| [7; 16]).expect("fits") {
+            Encoded::Whole(bytes) => {
+                let brief = codec::decode_brief(SCHEMA, [bytes.as_slice()].into_iter(), true, &mut events);
+                assert_eq!(brief.expect("was encoded"), commit.envelope.brief());
+                assert_eq!(events, commit.events);
+                continue;
+            }
+            Encoded::Parts(parts) => parts,
+        };
+        let brief = codec::decode_brief(SCHEMA, brief.iter().map(Vec::as_slice), false, &mut events);
+        assert_eq!(brief.expect("was encoded"), commit.envelope.brief());
+        assert_eq!(events, commit.events);
+    }
+}
+
+#[test]
 fn bytes_that_were_cut_or_lengthened_are_refused() {
     for commit in samples::every_commit() {
         let Encoded::Whole(bytes) = codec::encode(&commit, |_| [0; 16]).expect("fits") else { continue };

@@ -1,5 +1,7 @@
 //! One state, however it is reached: from zero, from each snapshot and the tail behind it, through the log as of each seq.
 
+#![expect(clippy::cast_possible_truncation, reason = "a few thousand commits")]
+
 #[path = "samples/history.rs"]
 mod history;
 mod samples;

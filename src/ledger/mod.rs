@@ -1,3 +1,31 @@
-//! Writes: the only module that appends.
+//! Writes: the only module that appends to the log.
+//!
+//! A command is decided against the very state that its events will extend, by a pure function; what it decides becomes one frame, is
+//! made durable, applied and published, and only then acknowledged.
+//!
+//! Invariants
+//! - Nothing else in the crate appends, and there is one writer (`LOCK`).
+//! - INVARIANT: what is published is durable. A state that readers see never goes back, whatever the disk does next.
+//!
+//! Not here: signatures and HTTP (`gate`, `api`), answers about the past (`audit`).
 
+pub mod command;
+pub mod decide;
+pub mod error;
+mod execute;
+pub mod fresh;
 pub mod import;
+mod open;
+pub mod outcome;
+mod ticket;
+mod upkeep;
+mod writer;
+
+pub use command::{Command, CreateAccessKey, ImportAccessKey, OwnerName, PolicyRef, Target};
+pub use decide::{Decided, decide};
+pub use error::{ExecuteError, Noun, OpenError, Refusal};
+pub use execute::{Done, Ledger, Token};
+pub use fresh::{Dice, Fresh, OsDice, SeededDice};
+pub use open::{InitOptions, LedgerOptions, OpenReport};
+pub use outcome::{KeyMade, Outcome};
+pub use ticket::Ticket;

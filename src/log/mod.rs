@@ -27,12 +27,15 @@
 )]
 
 mod bytes;
+mod commit;
 mod derived;
 mod error;
 mod follow;
 mod frame;
+mod judge;
 mod map;
 mod meta;
+mod open;
 mod reader;
 mod recovery;
 mod segment;
@@ -52,10 +55,11 @@ pub use frame::{
     Body, CLOCK_REGRESSED, Frame, KIND_ATTESTATION, KIND_COMMIT, Keys, NewFrame, PARTS, PARTS_MAX, PAYLOAD_BYTES_MAX,
     Parts,
 };
+pub use judge::Verdict;
 pub(crate) use map::prefetch;
 pub use meta::{CHECKPOINT_KEYS_MAX, Meta, ORIGIN_BYTES_MAX};
 pub use reader::{Frames, LogReader, SegmentCheck, SegmentInfo};
-pub use recovery::{Cut, Recovery, Verdict};
+pub use recovery::{Cut, Recovery};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use tree::{Hash, Tree, leaf_hash, node_hash};
 pub use verify::{TornTail, VerifyOptions, VerifyReport, verify};

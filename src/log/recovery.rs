@@ -1,31 +1,19 @@
 //! Opening a log that may have been torn: what is there, what that means, and making it whole.
 //!
 //! [`survey`] reads META, the witness, every header and seal, and scans the last segment with pread; it changes
-//! nothing. [`judge`] turns the evidence into a verdict by the first row that holds, where `n` is the last good frame
-//! of the scan, `E` its end and `w` the witness's durable seq:
-//!
-//! | # | condition | verdict |
-//! |---|---|---|
-//! | 1 | both witness slots bad | refuse: [`LogError::WitnessLost`] |
-//! | 2 | w ≤ n and the chain head at w differs | refuse: [`LogError::Fork`] |
-//! | 3 | w > n | refuse: acknowledged frames are missing |
-//! | 4 | a verified frame behind E whose group began after n + 1 | refuse: [`LogError::Damaged`] |
-//! | 5 | anything not zero behind E | torn tail: cut, kept in quarantine, reported |
-//! | 6 | all zero | clean end |
-//!
-//! A group is written only after the flush of the one before, and acknowledged only after the witness: so a crash
-//! alone never leads to rows 1 to 4, and one fault on top of it never to rows 5 and 6 with acknowledged data missing
-//! (`recovery::tests` walks the model). A seal is flushed before anything follows it; it speaks like a second witness.
+//! nothing. `judge` turns the evidence into a verdict. A seal is flushed before anything follows it, so it speaks like a
+//! second witness.
 //!
 //! [`Survey::mend`] then copies the good prefix into a new file, flushes it and renames it over the old one. That
 //! writes every byte again (after a failed fsync the page cache can hold frames that never reached the disk), leaves
 //! nothing stale behind the end, and can be cut short anywhere and begun again.
 //!
-//! Not here: the check of whole sealed segments frame by frame (`verify`), and going on to write (`writer`).
+//! Not here: the decision table (`judge`), the check of whole sealed segments frame by frame (`verify`), and going on to write (`writer`).
 
 use super::bytes::{is_zero, nonzero_end};
 use super::error::{LogError, is_full};
 use super::frame::{Bad, Keys};
+use super::judge::{Evidence, Verdict, judge};
 use super::meta::{self, FoundMeta};
 use super::segment::{self, BadRecord, FOLDER, HEADER, SEAL, Seal, SegmentHeader};
 use super::tree::Hash;
@@ -75,46 +63,8 @@ pub struct Cut {
     pub offset: u64,
     /// Bytes from there to the last one that was not zero; 0 if only a torn seal was cut.
     pub bytes: u64,
-    /// The old file, kept as evidence.
-    pub quarantined: PathBuf,
-}
-
-/// What the evidence means. The rows of the table, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    WitnessLost,
-    Fork,
-    AcknowledgedMissing,
-    DamageInside,
-    TornTail,
-    CleanEnd,
-}
-
-/// What the table asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Evidence {
-    /// `w`, and whether the chain head there is the witness's. (Not asked when w > n.)
-    pub witness: Option<(u64, bool)>,
-    /// `n`.
-    pub last_good: u64,
-    pub later_group_behind: bool,
-    pub zero_behind: bool,
-}
-
-/// The decision table: the first row that holds.
-pub(crate) fn judge(evidence: &Evidence) -> Verdict {
-    let Some((witnessed, head_agrees)) = evidence.witness else { return Verdict::WitnessLost };
-    if witnessed <= evidence.last_good && !head_agrees {
-        Verdict::Fork
-    } else if witnessed > evidence.last_good {
-        Verdict::AcknowledgedMissing
-    } else if evidence.later_group_behind {
-        Verdict::DamageInside
-    } else if !evidence.zero_behind {
-        Verdict::TornTail
-    } else {
-        Verdict::CleanEnd
-    }
+    /// The old file, kept as evidence; `None` if the disk was too full for that.
+    pub quarantined: Option<PathBuf>,
 }
 
 /// How much a survey does.
@@ -200,8 +150,21 @@ pub(crate) fn survey(io: &dyn Io, dir: &Path, depth: Depth) -> Result<Survey, Lo
 pub(crate) fn read_meta(io: &dyn Io, dir: &Path) -> Result<FoundMeta, LogError> {
     match meta::read(io, dir)? {
         Some(found) => Ok(found),
-        None if segment::list(io, dir)?.is_empty() => Err(LogError::NotALedger { dir: dir.to_path_buf() }),
+        None if was_never_made(io, dir)? => Err(LogError::NotALedger { dir: dir.to_path_buf() }),
         None => Err(LogError::MetaDamaged { path: meta::path(dir) }),
+    }
+}
+
+/// Whether a folder without META holds nothing, or only what an interrupted `create` leaves: at most one segment, the
+/// first, without a frame.
+pub(crate) fn was_never_made(io: &dyn Io, dir: &Path) -> Result<bool, LogError> {
+    match segment::list(io, dir)?.as_slice() {
+        [] => Ok(true),
+        [(1, _)] => {
+            let bytes = read_whole(io, &segment::path(dir, 1))?;
+            Ok(bytes.get(HEADER..).is_some_and(is_zero))
+        }
+        _ => Ok(false),
     }
 }
 
@@ -454,43 +417,43 @@ impl Survey {
     }
 
     /// Makes the last segment whole by copy, and says what was cut. The witness is left as it is.
+    ///
+    /// On a full disk without a spare segment the same bytes are written in place instead, or the reserve would be
+    /// of no use after a restart: every sector then keeps or gets its good bytes, whenever that is cut short.
     pub fn mend(&mut self, io: &dyn Io, dir: &Path) -> Result<Option<Cut>, LogError> {
         let last = &mut self.last;
         let folder = dir.join(FOLDER);
         let behind = nonzero_end(&last.bytes[last.end.offset..last.header.limit()]);
-        let cut = if behind > 0 || last.torn_seal {
-            let quarantined = keep_in_quarantine(io, dir, &last.path, last.end.seq)?;
-            let offset = last.end.offset as u64;
-            Some(Cut { segment: last.path.clone(), offset, bytes: behind as u64, quarantined })
-        } else {
-            None
-        };
+        let torn = behind > 0 || last.torn_seal;
         last.bytes[last.end.offset..last.end.offset + behind].fill(0);
         if last.seal.is_none() {
             last.bytes[last.header.limit()..].fill(0);
         }
         let copy = folder.join(COPY_NAME);
-        write_copy(io, &folder, &copy, &last.bytes)?;
-        io.rename(&copy, &last.path).map_err(LogError::io("rename a recovered copy to", &last.path))?;
+        let mut quarantined = None;
+        if write_copy(io, &folder, &copy, &last.bytes)? {
+            if torn {
+                quarantined = keep_in_quarantine(io, dir, &last.path, last.end.seq)?;
+            }
+            io.rename(&copy, &last.path).map_err(LogError::io("rename a recovered copy to", &last.path))?;
+        } else {
+            write_all(io, &last.path, OpenMode::ReadWrite, &last.bytes).map_err(LogError::io("write", &last.path))?;
+        }
         io.sync_dir(&folder).map_err(LogError::io("flush", &folder))?;
         last.torn_seal = false;
-        Ok(cut)
+        let offset = last.end.offset as u64;
+        Ok(torn.then(|| Cut { segment: last.path.clone(), offset, bytes: behind as u64, quarantined }))
     }
 }
 
-/// Writes `bytes` into a file of its own and flushes it. On a full disk a spare segment gives its room.
-fn write_copy(io: &dyn Io, folder: &Path, copy: &Path, bytes: &[u8]) -> Result<(), LogError> {
-    let fill = |mode| -> io::Result<()> {
-        let file = io.open(copy, mode)?;
-        for (place, chunk) in bytes.chunks(256 << 10).enumerate() {
-            file.write_all_at(chunk, (place * (256 << 10)) as u64)?;
-        }
-        file.datasync()
-    };
+/// Writes `bytes` into a file of its own and flushes it. On a full disk a spare segment gives its room; `false` if
+/// there is none.
+fn write_copy(io: &dyn Io, folder: &Path, copy: &Path, bytes: &[u8]) -> Result<bool, LogError> {
     remove_if_there(io, copy)?;
-    match fill(OpenMode::CreateNew) {
+    match write_all(io, copy, OpenMode::CreateNew, bytes) {
+        Ok(()) => return Ok(true),
         Err(error) if is_full(&error) => {}
-        result => return result.map_err(LogError::io("write", copy)),
+        Err(error) => return Err(LogError::io("write", copy)(error)),
     }
     remove_if_there(io, copy)?;
     for spare in ["next.tmp", "reserve.tmp"] {
@@ -498,10 +461,20 @@ fn write_copy(io: &dyn Io, folder: &Path, copy: &Path, bytes: &[u8]) -> Result<(
         let as_long = io.open(&spare, OpenMode::Read).and_then(|file| file.len());
         if as_long.is_ok_and(|len| len == bytes.len() as u64) {
             io.rename(&spare, copy).map_err(LogError::io("rename", &spare))?;
-            return fill(OpenMode::ReadWrite).map_err(LogError::io("write", copy));
+            write_all(io, copy, OpenMode::ReadWrite, bytes).map_err(LogError::io("write", copy))?;
+            return Ok(true);
         }
     }
-    Err(LogError::DiskFull { dir: folder.to_path_buf() })
+    Ok(false)
+}
+
+fn write_all(io: &dyn Io, path: &Path, mode: OpenMode, bytes: &[u8]) -> io::Result<()> {
+    const STEP: usize = 256 << 10;
+    let file = io.open(path, mode)?;
+    for (place, chunk) in bytes.chunks(STEP).enumerate() {
+        file.write_all_at(chunk, (place * STEP) as u64)?;
+    }
+    file.datasync()
 }
 
 fn remove_if_there(io: &dyn Io, path: &Path) -> Result<(), LogError> {
@@ -511,22 +484,30 @@ fn remove_if_there(io: &dyn Io, path: &Path) -> Result<(), LogError> {
     }
 }
 
-/// Gives the file a second name in quarantine, under the first number free, and lets the oldest go.
-fn keep_in_quarantine(io: &dyn Io, dir: &Path, path: &Path, seq: u64) -> Result<PathBuf, LogError> {
+/// Gives the file a second name in quarantine, under the first number free, and lets the oldest go. `None` if there is
+/// no room even for that.
+fn keep_in_quarantine(io: &dyn Io, dir: &Path, path: &Path, seq: u64) -> Result<Option<PathBuf>, LogError> {
     let folder = dir.join(QUARANTINE);
-    io.create_dir_all(&folder).map_err(LogError::io("make", &folder))?;
-    let listed = io.read_dir(&folder).map_err(LogError::io("list", &folder))?;
-    // Numbered in order of arrival; the name says which segment it was and behind which frame it was cut.
-    let number = |name: &str| name.split('-').next().and_then(|digits| digits.parse::<u64>().ok());
-    let next = listed.iter().filter_map(|entry| number(&entry.name)).max().unwrap_or(0) + 1;
-    let segment = path.file_stem().unwrap_or_default().to_string_lossy();
-    let kept = folder.join(format!("{next:06}-{segment}-cut-after-{seq}.seg"));
-    io.hard_link(path, &kept).map_err(LogError::io("keep in quarantine", path))?;
-    let excess = (listed.len() + 1).saturating_sub(QUARANTINE_FILES_MAX);
-    for entry in listed.iter().filter(|entry| number(&entry.name).is_some()).take(excess) {
-        remove_if_there(io, &folder.join(&entry.name))?;
+    let kept = || -> Result<PathBuf, (&'static str, io::Error)> {
+        io.create_dir_all(&folder).map_err(|error| ("make", error))?;
+        let listed = io.read_dir(&folder).map_err(|error| ("list", error))?;
+        // Numbered in order of arrival; the name says which segment it was and behind which frame it was cut.
+        let number = |name: &str| name.split('-').next().and_then(|digits| digits.parse::<u64>().ok());
+        let next = listed.iter().filter_map(|entry| number(&entry.name)).max().unwrap_or(0) + 1;
+        let segment = path.file_stem().unwrap_or_default().to_string_lossy();
+        let kept = folder.join(format!("{next:06}-{segment}-cut-after-{seq}.seg"));
+        io.hard_link(path, &kept).map_err(|error| ("keep the old segment in", error))?;
+        let excess = (listed.len() + 1).saturating_sub(QUARANTINE_FILES_MAX);
+        for entry in listed.iter().filter(|entry| number(&entry.name).is_some()).take(excess) {
+            io.remove_file(&folder.join(&entry.name)).map_err(|error| ("remove the oldest file in", error))?;
+        }
+        io.sync_dir(&folder).map_err(|error| ("flush", error))?;
+        io.sync_dir(dir).map_err(|error| ("flush", error))?;
+        Ok(kept)
+    };
+    match kept() {
+        Ok(kept) => Ok(Some(kept)),
+        Err((_, error)) if is_full(&error) => Ok(None),
+        Err((doing, source)) => Err(LogError::Io { doing, path: folder.clone(), source }),
     }
-    io.sync_dir(&folder).map_err(LogError::io("flush", &folder))?;
-    io.sync_dir(dir).map_err(LogError::io("flush", dir))?;
-    Ok(kept)
 }

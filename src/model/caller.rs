@@ -1,8 +1,11 @@
 //! Who caused a commit, and by which surface it came.
 //!
+//! A [`Caller`] is somebody whose identity is proved, asking now; an [`Actor`] is how the log remembers it.
+//!
 //! Not here: proving who a caller is (`gate::authenticate`), and what it may do (`ledger::decide`, `state::access`).
 
-use super::id::{AccessKeyId, UserUid};
+use super::event::Role;
+use super::id::{AccessKeyId, Seq, UserUid};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
@@ -104,5 +107,60 @@ impl Dialect {
             Dialect::CloudTrail => "cloudtrail",
             Dialect::S3 => "s3",
         }
+    }
+}
+
+/// Whose authority a command stands on. A key's rights are not in here: they follow from the state at the moment of the
+/// decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A person at the machine (`user@host`), or the program that embeds the ledger: may do everything.
+    Operator { name: CompactString },
+    /// keyledger itself: recovery, rollups, shredding.
+    System { name: CompactString },
+    /// Whoever signed with this key.
+    Key { id: AccessKeyId },
+    /// A partner provider. `role` and `user` (an external id) are its claims for this one call, never stored.
+    Provider { provider: CompactString, role: Role, user: Option<CompactString> },
+    /// A storage node: registers and forgets buckets.
+    Node { name: CompactString },
+}
+
+/// Somebody proved, and the request it makes. Texts from the request are bounded by whoever read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub principal: Principal,
+    pub dialect: Dialect,
+    pub request_id: Option<CompactString>,
+    pub source_ip: Option<CompactString>,
+    pub user_agent: Option<CompactString>,
+    /// A reason or ticket, as [`super::limits::reason`] bounds it.
+    pub reason: Option<CompactString>,
+    /// The commit that caused this one.
+    pub causation: Option<Seq>,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn new(principal: Principal, dialect: Dialect) -> Self {
+        Self { principal, dialect, request_id: None, source_ip: None, user_agent: None, reason: None, causation: None }
+    }
+
+    /// A person at the machine, by the command line.
+    #[must_use]
+    pub fn operator(name: &str) -> Self {
+        Self::new(Principal::Operator { name: name.into() }, Dialect::Cli)
+    }
+
+    /// keyledger itself.
+    #[must_use]
+    pub fn system(name: &str) -> Self {
+        Self::new(Principal::System { name: name.into() }, Dialect::Library)
+    }
+
+    /// Whoever signed with this key.
+    #[must_use]
+    pub fn key(id: AccessKeyId, dialect: Dialect) -> Self {
+        Self::new(Principal::Key { id }, dialect)
     }
 }

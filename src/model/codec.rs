@@ -14,7 +14,7 @@
 //!
 //! Not here: frames and checksums (`log::frame`).
 
-use super::commit::{Commit, Envelope};
+use super::commit::{Commit, Envelope, EnvelopeBrief};
 use super::event::Event;
 use bincode::config::{self, Configuration, Fixint, Limit, LittleEndian, Varint};
 use serde::Serialize;
@@ -122,6 +122,37 @@ pub fn decode_parts<'a>(schema: u16, parts: impl IntoIterator<Item = &'a [u8]>) 
     Ok(Commit { envelope, events })
 }
 
+/// Decodes a payload as far as a replay needs it: the envelope borrowed, the events added to `events`.
+///
+/// # Errors
+/// As [`decode_whole`]; `events` may then hold some of the commit's.
+pub fn decode_brief<'a>(
+    schema: u16,
+    mut parts: impl Iterator<Item = &'a [u8]>,
+    whole: bool,
+    events: &mut Vec<Event>,
+) -> Result<EnvelopeBrief<'a>, CodecError> {
+    known(schema)?;
+    let first = parts.next().unwrap_or_default();
+    if whole {
+        let (envelope, used) = borrow::<EnvelopeBrief<'a>>(first)?;
+        events.push(exactly::<Event>(&first[used..])?);
+        return Ok(envelope);
+    }
+    let salted = |part: &'a [u8]| {
+        part.get(PART_SALT_BYTES..).ok_or_else(|| CodecError::Malformed { why: "a part has no salt".to_owned() })
+    };
+    let first = salted(first)?;
+    let (envelope, used) = borrow::<EnvelopeBrief<'a>>(first)?;
+    if used != first.len() {
+        return Err(CodecError::TrailingBytes { extra: first.len() - used });
+    }
+    for part in parts {
+        events.push(exactly::<Event>(salted(part)?)?);
+    }
+    Ok(envelope)
+}
+
 /// Encodes a value of a derived file (snapshot, index).
 ///
 /// # Errors
@@ -156,6 +187,11 @@ fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), CodecError
 
 fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
     bincode::serde::decode_from_slice(bytes, bounded())
+        .map_err(|error| CodecError::Malformed { why: error.to_string() })
+}
+
+fn borrow<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usize), CodecError> {
+    bincode::serde::borrow_decode_from_slice(bytes, bounded())
         .map_err(|error| CodecError::Malformed { why: error.to_string() })
 }
 

@@ -2,9 +2,9 @@
 //!
 //! `seq` and `recorded_at` stand in the frame around a commit, not in it (`log::frame`).
 
-use super::caller::{Actor, Dialect};
+use super::caller::{Actor, ActorKind, Dialect};
 use super::event::Event;
-use super::id::{OrgUid, Seq};
+use super::id::{OrgUid, Seq, UserUid};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -54,4 +54,72 @@ pub struct Commit {
     pub envelope: Envelope,
     /// 1 to [`super::limits::COMMIT_EVENTS_MAX`].
     pub events: Vec<Event>,
+}
+
+/// An envelope as far as a replay needs it, borrowed from the bytes. Its fields stand in the order of [`Envelope`]'s, so that it
+/// reads the same encoding; a test holds the two together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct EnvelopeBrief<'a> {
+    pub org: Option<OrgUid>,
+    #[serde(borrow)]
+    pub actor: ActorBrief<'a>,
+    pub dialect: Dialect,
+    #[serde(borrow)]
+    request_id: Option<&'a str>,
+    #[serde(borrow)]
+    source_ip: Option<&'a str>,
+    #[serde(borrow)]
+    user_agent: Option<&'a str>,
+    #[serde(borrow)]
+    reason: Option<&'a str>,
+    causation: Option<Seq>,
+    #[serde(borrow)]
+    pub token: Option<TokenBrief<'a>>,
+}
+
+/// [`Actor`], borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct ActorBrief<'a> {
+    pub kind: ActorKind,
+    #[serde(borrow)]
+    pub name: &'a str,
+    user: Option<UserUid>,
+    #[serde(borrow)]
+    pub key: Option<&'a str>,
+}
+
+/// [`TokenUsed`], borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct TokenBrief<'a> {
+    #[serde(borrow)]
+    pub token: &'a str,
+    #[serde(with = "super::bytes")]
+    pub body_hash: [u8; 16],
+}
+
+impl Actor {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn brief(&self) -> ActorBrief<'_> {
+        let key = self.key.as_ref().map(super::AccessKeyId::as_str);
+        ActorBrief { kind: self.kind, name: &self.name, user: self.user, key }
+    }
+}
+
+impl Envelope {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn brief(&self) -> EnvelopeBrief<'_> {
+        EnvelopeBrief {
+            org: self.org,
+            actor: self.actor.brief(),
+            dialect: self.dialect,
+            request_id: self.request_id.as_deref(),
+            source_ip: self.source_ip.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            reason: self.reason.as_deref(),
+            causation: self.causation,
+            token: self.token.as_ref().map(|used| TokenBrief { token: &used.token, body_hash: used.body_hash }),
+        }
+    }
 }

@@ -16,7 +16,7 @@ pub mod text;
 pub mod time;
 pub mod uids;
 
-pub use caller::{Actor, ActorKind, Dialect};
+pub use caller::{Actor, ActorKind, Caller, Dialect, Principal};
 pub use codec::{CodecError, SCHEMA};
 pub use commit::{Commit, Envelope, EventId};
 pub use event::{

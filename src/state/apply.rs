@@ -11,6 +11,7 @@ use super::record::{
 };
 use super::root::{Root, folded};
 use super::{Arc, State, token_scope};
+use crate::model::commit::EnvelopeBrief;
 use crate::model::limits::TOKEN_KEPT_NS;
 use crate::model::{
     Commit, Event, EventId, Holder, KeyCreated, KeyUid, OrgKind, OrgOwner, OrgUid, PolicyUid, Role, Seq, Tags, Time,
@@ -28,22 +29,49 @@ pub(super) struct At {
     pub org: Option<OrgUid>,
 }
 
+/// An idempotency token to remember.
+pub(super) struct TokenNoted {
+    scope: CompactString,
+    token: CompactString,
+    body_hash: [u8; 16],
+}
+
+impl TokenNoted {
+    pub(super) fn of(envelope: &EnvelopeBrief<'_>) -> Option<Self> {
+        let used = envelope.token?;
+        let scope = token_scope(envelope.org, &envelope.actor);
+        Some(Self { scope, token: used.token.into(), body_hash: used.body_hash })
+    }
+}
+
 impl State {
     /// Applies the next commit.
     ///
     /// `seq` must be one more than [`State::seq`]: the caller reads them from a log that guarantees it.
     pub fn apply(&mut self, seq: Seq, recorded_at: Time, commit: &Commit) {
+        let token = commit.envelope.token.is_some().then(|| TokenNoted::of(&commit.envelope.brief())).flatten();
+        self.apply_events(seq, recorded_at, commit.envelope.org, token, &commit.events);
+    }
+
+    /// Applies the events of the next commit.
+    pub(super) fn apply_events(
+        &mut self,
+        seq: Seq,
+        recorded_at: Time,
+        org: Option<OrgUid>,
+        token: Option<TokenNoted>,
+        events: &[Event],
+    ) {
         let root = Arc::make_mut(&mut self.root);
         root.seq = seq;
         root.recorded_at = recorded_at;
         root.forget_tokens(recorded_at);
-        let envelope = &commit.envelope;
-        if let Some(used) = &envelope.token {
-            let seen = TokenSeen { seq, body_hash: used.body_hash, forget_at: recorded_at.plus_ns(TOKEN_KEPT_NS) };
-            root.remember_token(token_scope(envelope.org, &envelope.actor), used.token.clone(), seen);
+        if let Some(noted) = token {
+            let seen = TokenSeen { seq, body_hash: noted.body_hash, forget_at: recorded_at.plus_ns(TOKEN_KEPT_NS) };
+            root.remember_token(noted.scope, noted.token, seen);
         }
-        let mut at = At { seq, index: 0, time: recorded_at, org: envelope.org };
-        for event in &commit.events {
+        let mut at = At { seq, index: 0, time: recorded_at, org };
+        for event in events {
             self.apply_event(at, event);
             at.index = at.index.saturating_add(1);
         }

@@ -7,10 +7,11 @@
 //!
 //! Not here: as of a time, and evidence as of a time, which need the records and not only the state (`audit::at`).
 
+use super::apply::TokenNoted;
 use super::snapshot::SnapshotError;
 use super::{HistoryError, Recorded, State};
-use crate::log::{LogError, LogReader};
-use crate::model::{Event, Seq};
+use crate::log::{Frame, LogError, LogReader, PARTS};
+use crate::model::{Event, OrgUid, Seq, Time, codec};
 use crate::sys::Io;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,8 @@ pub const SNAPSHOTS_MAX: usize = 12;
 /// Largest snapshot that is read: 64 GiB.
 const SNAPSHOT_BYTES_MAX: u64 = 64 << 30;
 
-/// Frames in which a snapshot's attestation must stand, counted from its seq.
-const ATTESTED_WITHIN: u64 = 4_096;
+/// Frames in which a snapshot's attestation must stand, counted from its seq: a snapshot is written while commits go on.
+const ATTESTED_WITHIN: u64 = 1 << 20;
 
 /// Commits handed over at once between the two threads of a replay.
 const BATCH: usize = 512;
@@ -99,36 +100,68 @@ pub fn replay(
         return Ok(state);
     }
     std::thread::scope(|scope| {
-        let (send, receive) = crossbeam_channel::bounded::<Result<Vec<Recorded>, ReplayError>>(8);
+        let (send, receive) = crossbeam_channel::bounded::<Result<Batch, ReplayError>>(8);
         scope.spawn(move || {
-            let mut batch = Vec::with_capacity(BATCH);
-            let count = usize::try_from(to.0 - from.0 + 1).unwrap_or(usize::MAX);
-            for frame in reader.frames(from.0).take(count) {
-                let decoded = frame.map_err(ReplayError::from).and_then(|frame| Ok(Recorded::decode(&frame)?));
-                match decoded {
-                    Ok(recorded) => batch.push(recorded),
-                    Err(error) => {
-                        // What was decoded before it is not needed: the replay fails.
-                        drop(send.send(Err(error)));
-                        return;
-                    }
-                }
-                if batch.len() == BATCH
-                    && send.send(Ok(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))).is_err()
-                {
+            let mut frames = reader.frames(from.0).take(usize::try_from(to.0 - from.0 + 1).unwrap_or(usize::MAX));
+            loop {
+                let batch = Batch::read(&mut frames);
+                let is_last = !matches!(&batch, Ok(batch) if batch.commits.len() == BATCH);
+                if send.send(batch).is_err() || is_last {
                     return;
                 }
             }
-            drop(send.send(Ok(batch)));
         });
         for batch in receive {
-            for recorded in batch? {
-                state.apply(recorded.seq, recorded.recorded_at, &recorded.commit);
-            }
+            batch?.apply(&mut state);
             progress(state.seq());
         }
         Ok(state)
     })
+}
+
+/// Decoded commits, as far as a state needs them.
+struct Batch {
+    commits: Vec<Brief>,
+    /// The events of all of them, one after the other.
+    events: Vec<Event>,
+}
+
+struct Brief {
+    seq: Seq,
+    recorded_at: Time,
+    org: Option<OrgUid>,
+    token: Option<TokenNoted>,
+    /// Where its events end.
+    events_end: usize,
+}
+
+impl Batch {
+    fn read<'a>(frames: &mut impl Iterator<Item = Result<Frame<'a>, LogError>>) -> Result<Self, ReplayError> {
+        let mut batch = Self { commits: Vec::with_capacity(BATCH), events: Vec::with_capacity(BATCH) };
+        for frame in frames.take(BATCH) {
+            let frame = frame?;
+            let (seq, whole) = (Seq(frame.seq), frame.flags & PARTS == 0);
+            let envelope = codec::decode_brief(frame.schema, frame.parts(), whole, &mut batch.events)
+                .map_err(|source| HistoryError { seq, source })?;
+            batch.commits.push(Brief {
+                seq,
+                recorded_at: Time(frame.recorded_at_ns),
+                org: envelope.org,
+                token: TokenNoted::of(&envelope),
+                events_end: batch.events.len(),
+            });
+        }
+        Ok(batch)
+    }
+
+    fn apply(self, state: &mut State) {
+        let mut start = 0;
+        for commit in self.commits {
+            let events = &self.events[start..commit.events_end];
+            state.apply_events(commit.seq, commit.recorded_at, commit.org, commit.token, events);
+            start = commit.events_end;
+        }
+    }
 }
 
 /// The newest snapshot at or below `seq` that the log agrees with.

@@ -190,7 +190,12 @@ impl Fold {
     fn change(&mut self, change: &EvidenceChange) {
         let at = self.at(change.record.effective_at);
         for event in &change.changes {
-            let event = self.resolved(event);
+            let mut event = self.resolved(event);
+            if let Event::KeyDeleted { key, unrevoked, .. } = &mut event {
+                // The record cannot know it.
+                let usable = |k: &super::KeyRecord| k.status(at.time, false).is_usable();
+                *unrevoked = self.state.key_by_newest(*key).is_some_and(|k| usable(&k));
+            }
             if uids::is_mention(&change.record, &event) {
                 self.mention(at, &event);
                 continue;

@@ -29,6 +29,7 @@ pub use record::{
     OwnerRef, PolicyRecord, PolicyVersion, ProviderRecord, SecretRecord, TokenRecord, TokenSeen, UserRecord,
 };
 
+use crate::model::commit::ActorBrief;
 use crate::model::id::World;
 use crate::model::{
     AccessKeyId, AccountId, Actor, BucketName, GroupUid, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time, UserUid,
@@ -247,7 +248,7 @@ impl State {
 
     /// The idempotency token, if it was seen in the last 24 h before `now`.
     pub fn token_seen(&self, org: Option<OrgUid>, actor: &Actor, token: &str, now: Time) -> Option<&TokenSeen> {
-        self.root.seen.get(&(token_scope(org, actor), token.into())).filter(|seen| now < seen.forget_at)
+        self.root.seen.get(&(token_scope(org, &actor.brief()), token.into())).filter(|seen| now < seen.forget_at)
     }
 
     /// An API token by its hash.
@@ -282,9 +283,9 @@ impl State {
 }
 
 /// The scope an idempotency token is unique in: org and caller.
-pub(crate) fn token_scope(org: Option<OrgUid>, actor: &Actor) -> CompactString {
+pub(crate) fn token_scope(org: Option<OrgUid>, actor: &ActorBrief<'_>) -> CompactString {
     let org = org.map_or_else(String::new, |org| org.to_string());
-    let key = actor.key.as_ref().map_or("", AccessKeyId::as_str);
+    let key = actor.key.unwrap_or("");
     CompactString::from(format!("{org}/{}/{}/{key}", actor.kind.as_str(), actor.name))
 }
 

@@ -18,3 +18,4 @@ mod sim;
 pub use clock::{Clock, Now, ScriptedClock, SystemClock};
 pub use io::{Entry, FileId, Io, IoFile, LockHeld, LockToken, OpenMode};
 pub use real::RealIo;
+pub use sim::{CrashImages, CrashLimits, CrashPoint, Fault, Fill, HeldSyncs, SimDisk};

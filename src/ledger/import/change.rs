@@ -13,115 +13,14 @@
 //!
 //! Not here: role, federation and sign-in calls, which change no noun of ours (`observe`).
 
-use super::fields::{Flag, Obj, Text};
-use super::record::{RawRecord, clean, invalid_field};
-use super::{Reject, managed};
-use crate::model::limits::{self, Invalid};
-use crate::model::{
-    AccessKeyId, AccountId, BucketName, Event, Grant, GrantRole, Holder, Identity, IdentityKind, KeyCreated, KeyOwner,
-    PolicyUid, Rank, Tags, UserUid, uids,
-};
+use super::Reject;
+use super::asked::{Answer, Asked};
+use super::call::{Call, Without, field, need, valid};
+use super::record::{RawRecord, clean};
+use crate::model::limits;
+use crate::model::{AccountId, Event, Identity, KeyOwner, Rank, Tags, uids};
 use compact_str::CompactString;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::sync::Arc;
-
-/// Bytes of a policy document that are taken: twice IAM's longest request (131,072 characters).
-const DOCUMENT_BYTES_MAX: usize = 256 << 10;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    user_name: Text<'a>,
-    #[serde(borrow)]
-    new_user_name: Text<'a>,
-    #[serde(borrow)]
-    group_name: Text<'a>,
-    #[serde(borrow)]
-    new_group_name: Text<'a>,
-    #[serde(borrow)]
-    path: Text<'a>,
-    #[serde(borrow)]
-    new_path: Text<'a>,
-    #[serde(borrow)]
-    policy_name: Text<'a>,
-    #[serde(borrow)]
-    policy_arn: Text<'a>,
-    #[serde(borrow)]
-    policy_document: Text<'a>,
-    #[serde(borrow)]
-    description: Text<'a>,
-    #[serde(borrow)]
-    permissions_boundary: Text<'a>,
-    set_as_default: Flag,
-    #[serde(borrow)]
-    version_id: Text<'a>,
-    #[serde(borrow)]
-    access_key_id: Text<'a>,
-    #[serde(borrow)]
-    status: Text<'a>,
-    #[serde(borrow)]
-    bucket_name: Text<'a>,
-    #[serde(borrow)]
-    tags: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tag_keys: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    user: Obj<Made<'a>>,
-    #[serde(borrow)]
-    group: Obj<Made<'a>>,
-    #[serde(borrow)]
-    policy: Obj<Made<'a>>,
-    #[serde(borrow)]
-    access_key: Obj<Made<'a>>,
-    #[serde(borrow)]
-    policy_version: Obj<Made<'a>>,
-}
-
-/// A noun in an answer, whatever its kind.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Made<'a> {
-    #[serde(borrow)]
-    arn: Text<'a>,
-    #[serde(borrow)]
-    path: Text<'a>,
-    #[serde(borrow)]
-    user_name: Text<'a>,
-    #[serde(borrow)]
-    access_key_id: Text<'a>,
-    #[serde(borrow)]
-    version_id: Text<'a>,
-    is_default_version: Flag,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Tag<'a> {
-    #[serde(borrow, alias = "Key")]
-    key: Text<'a>,
-    #[serde(borrow, alias = "Value")]
-    value: Text<'a>,
-}
-
-/// Why a call has no changes.
-enum Without {
-    Rejected(Reject),
-    /// The record does not say enough.
-    Incomplete,
-}
-
-impl From<Reject> for Without {
-    fn from(reject: Reject) -> Self {
-        Without::Rejected(reject)
-    }
-}
 
 type Changes = Result<(Rank, Vec<Event>), Without>;
 
@@ -134,45 +33,53 @@ pub(super) fn changes(
     raw: &RawRecord<'_>,
 ) -> Result<Option<(Rank, Vec<Event>)>, Reject> {
     type Maker<'c> = fn(&Call<'c>) -> Changes;
-    let make: Maker<'_> = match (source, name) {
-        ("iam.amazonaws.com", "CreateUser") => Call::create_user,
-        ("iam.amazonaws.com", "UpdateUser") => Call::update_user,
-        ("iam.amazonaws.com", "DeleteUser") => Call::delete_user,
-        ("iam.amazonaws.com", "TagUser") => Call::tag_user,
-        ("iam.amazonaws.com", "UntagUser") => Call::untag_user,
-        ("iam.amazonaws.com", "PutUserPermissionsBoundary") => Call::put_boundary,
-        ("iam.amazonaws.com", "DeleteUserPermissionsBoundary") => Call::delete_boundary,
-        ("iam.amazonaws.com", "CreateGroup") => Call::create_group,
-        ("iam.amazonaws.com", "UpdateGroup") => Call::update_group,
-        ("iam.amazonaws.com", "DeleteGroup") => Call::delete_group,
-        ("iam.amazonaws.com", "AddUserToGroup") => |call| call.member(true),
-        ("iam.amazonaws.com", "RemoveUserFromGroup") => |call| call.member(false),
-        ("iam.amazonaws.com", "CreateAccessKey") => Call::create_key,
-        ("iam.amazonaws.com", "UpdateAccessKey") => Call::update_key,
-        ("iam.amazonaws.com", "DeleteAccessKey") => Call::delete_key,
-        ("iam.amazonaws.com", "CreatePolicy") => Call::create_policy,
-        ("iam.amazonaws.com", "CreatePolicyVersion") => Call::create_version,
-        ("iam.amazonaws.com", "SetDefaultPolicyVersion") => Call::set_default_version,
-        ("iam.amazonaws.com", "DeletePolicyVersion") => Call::delete_version,
-        ("iam.amazonaws.com", "DeletePolicy") => Call::delete_policy,
-        ("iam.amazonaws.com", "TagPolicy") => Call::tag_policy,
-        ("iam.amazonaws.com", "UntagPolicy") => Call::untag_policy,
-        ("iam.amazonaws.com", "AttachUserPolicy" | "AttachGroupPolicy") => |call| call.attach(true),
-        ("iam.amazonaws.com", "DetachUserPolicy" | "DetachGroupPolicy") => |call| call.attach(false),
-        ("iam.amazonaws.com", "PutUserPolicy" | "PutGroupPolicy") => Call::put_inline,
-        ("iam.amazonaws.com", "DeleteUserPolicy" | "DeleteGroupPolicy") => Call::delete_inline,
-        ("lightsail.amazonaws.com", "CreateBucketAccessKey") => Call::create_bucket_key,
-        ("lightsail.amazonaws.com", "DeleteBucketAccessKey") => Call::delete_bucket_key,
-        ("s3.amazonaws.com" | "lightsail.amazonaws.com", "CreateBucket") => Call::create_bucket,
-        ("s3.amazonaws.com" | "lightsail.amazonaws.com", "DeleteBucket") => Call::delete_bucket,
+    let make: Maker<'_> = match source {
+        "iam.amazonaws.com" => match name {
+            "CreateUser" => Call::create_user,
+            "UpdateUser" => Call::update_user,
+            "DeleteUser" => Call::delete_user,
+            "TagUser" => Call::tag_user,
+            "UntagUser" => Call::untag_user,
+            "PutUserPermissionsBoundary" => Call::put_boundary,
+            "DeleteUserPermissionsBoundary" => Call::delete_boundary,
+            "CreateGroup" => Call::create_group,
+            "UpdateGroup" => Call::update_group,
+            "DeleteGroup" => Call::delete_group,
+            "AddUserToGroup" => |call| call.member(true),
+            "RemoveUserFromGroup" => |call| call.member(false),
+            "CreateAccessKey" => Call::create_key,
+            "UpdateAccessKey" => Call::update_key,
+            "DeleteAccessKey" => Call::delete_key,
+            "CreatePolicy" => Call::create_policy,
+            "CreatePolicyVersion" => Call::create_version,
+            "SetDefaultPolicyVersion" => Call::set_default_version,
+            "DeletePolicyVersion" => Call::delete_version,
+            "DeletePolicy" => Call::delete_policy,
+            "TagPolicy" => Call::tag_policy,
+            "UntagPolicy" => Call::untag_policy,
+            "AttachUserPolicy" | "AttachGroupPolicy" => |call| call.attach(true),
+            "DetachUserPolicy" | "DetachGroupPolicy" => |call| call.attach(false),
+            "PutUserPolicy" | "PutGroupPolicy" => Call::put_inline,
+            "DeleteUserPolicy" | "DeleteGroupPolicy" => Call::delete_inline,
+            _ => return Ok(None),
+        },
+        "s3.amazonaws.com" | "lightsail.amazonaws.com" => match name {
+            "CreateBucket" => Call::create_bucket,
+            "DeleteBucket" => Call::delete_bucket,
+            // S3 has no such calls.
+            "CreateBucketAccessKey" => Call::create_bucket_key,
+            "DeleteBucketAccessKey" => Call::delete_bucket_key,
+            _ => return Ok(None),
+        },
         _ => return Ok(None),
     };
+    let nothing = Asked::default();
     let call = Call {
         account,
         identity,
         for_group: name.ends_with("GroupPolicy"),
-        asked: inside("requestParameters", raw.request_parameters)?,
-        answer: inside("responseElements", raw.response_elements)?,
+        asked: raw.request_parameters.get("requestParameters")?.unwrap_or(&nothing),
+        answer: Answer::of(raw.response_elements)?,
     };
     match make(&call) {
         Ok(changes) => Ok(Some(changes)),
@@ -181,168 +88,7 @@ pub(super) fn changes(
     }
 }
 
-fn inside<'a, T: Deserialize<'a> + Default>(field: &str, raw: Option<&'a RawValue>) -> Result<T, Reject> {
-    let Some(raw) = raw else { return Ok(T::default()) };
-    match serde_json::from_str::<Obj<T>>(raw.get()) {
-        Ok(Obj::Is(value)) => Ok(value),
-        Ok(Obj::Absent) => Ok(T::default()),
-        Ok(Obj::Wrong(kind)) => Err(Reject::wrong(field, "an object", kind)),
-        Err(error) => {
-            Err(Reject::new(format!("`{field}`: {}", super::record::broken(&error, raw.get().as_bytes()).reason)))
-        }
-    }
-}
-
-/// One call, with what its makers below lean on.
-struct Call<'a> {
-    account: AccountId,
-    identity: &'a Identity,
-    for_group: bool,
-    asked: Asked<'a>,
-    answer: Answer<'a>,
-}
-
-/// Field names as errors tell them.
-mod field {
-    pub(super) const USER: &str = "requestParameters.userName";
-    pub(super) const NEW_USER: &str = "requestParameters.newUserName";
-    pub(super) const GROUP: &str = "requestParameters.groupName";
-    pub(super) const NEW_GROUP: &str = "requestParameters.newGroupName";
-    pub(super) const PATH: &str = "requestParameters.path";
-    pub(super) const NEW_PATH: &str = "requestParameters.newPath";
-    pub(super) const POLICY: &str = "requestParameters.policyName";
-    pub(super) const ARN: &str = "requestParameters.policyArn";
-    pub(super) const DOCUMENT: &str = "requestParameters.policyDocument";
-    pub(super) const BOUNDARY: &str = "requestParameters.permissionsBoundary";
-    pub(super) const VERSION: &str = "requestParameters.versionId";
-    pub(super) const KEY: &str = "requestParameters.accessKeyId";
-    pub(super) const STATUS: &str = "requestParameters.status";
-    pub(super) const BUCKET: &str = "requestParameters.bucketName";
-    pub(super) const TAGS: &str = "requestParameters.tags";
-    pub(super) const TAG_KEYS: &str = "requestParameters.tagKeys";
-}
-
-/// Text that the change cannot do without.
-fn need<'t>(text: &'t Text<'_>, field: &'static str) -> Result<&'t str, Without> {
-    text.get(field)?.ok_or(Without::Incomplete)
-}
-
-fn valid<'t>(text: &'t str, field: &'static str, check: fn(&str) -> Result<(), Invalid>) -> Result<&'t str, Without> {
-    check(text).map_err(|invalid| invalid_field(field, &invalid))?;
-    Ok(text)
-}
-
 impl Call<'_> {
-    /// The caller's name, when the caller is a user of this account.
-    fn caller(&self) -> Option<&str> {
-        let here = self.identity.account.is_none_or(|account| account == self.account);
-        (self.identity.kind == IdentityKind::User && here && limits::user_name(&self.identity.name).is_ok())
-            .then_some(self.identity.name.as_str())
-    }
-
-    /// The user the call is about, mentioned.
-    fn user(&self, events: &mut Vec<Event>) -> Result<(UserUid, &str), Without> {
-        let name = match self.asked.user_name.get(field::USER)? {
-            Some(name) => valid(name, field::USER, limits::user_name)?,
-            None => self.caller().ok_or(Without::Incomplete)?,
-        };
-        Ok((self.mention_user(name, events), name))
-    }
-
-    fn mention_user(&self, name: &str, events: &mut Vec<Event>) -> UserUid {
-        let user = uids::user(self.account, name);
-        events.push(Event::UserRenamed { user, before: name.into(), after: name.into() });
-        user
-    }
-
-    fn group(&self, events: &mut Vec<Event>) -> Result<(crate::model::GroupUid, &str), Without> {
-        let name = valid(need(&self.asked.group_name, field::GROUP)?, field::GROUP, limits::group_name)?;
-        let group = uids::group(self.account, name);
-        events.push(Event::GroupRenamed { group, before: name.into(), after: name.into() });
-        Ok((group, name))
-    }
-
-    fn holder(&self, events: &mut Vec<Event>) -> Result<Holder, Without> {
-        if self.for_group {
-            self.group(events).map(|(group, _)| Holder::Group(group))
-        } else {
-            self.user(events).map(|(user, _)| Holder::User(user))
-        }
-    }
-
-    /// The policy behind an ARN, mentioned with its document where that is known.
-    fn policy_of<'t>(
-        text: &'t Text<'_>,
-        field: &'static str,
-        events: &mut Vec<Event>,
-    ) -> Result<(PolicyUid, &'t str), Without> {
-        let arn = need(text, field)?;
-        let Some((_, resource)) = arn.split_once(":policy/") else {
-            return Err(Reject::new(format!("`{field}` is not a policy's ARN")).into());
-        };
-        let (folder, name) = resource.rsplit_once('/').unwrap_or(("", resource));
-        let name = valid(name, field, limits::policy_name)?;
-        let path = if folder.is_empty() { "/".to_owned() } else { format!("/{folder}/") };
-        let policy = uids::policy(arn);
-        let (document, description) = managed::document(arn).unwrap_or(("", ""));
-        events.push(Event::PolicyCreated {
-            policy,
-            name: name.into(),
-            path: clean(&path, 512),
-            description: description.into(),
-            tags: Tags::new(),
-            document: Arc::from(document),
-        });
-        Ok((policy, name))
-    }
-
-    fn policy(&self, events: &mut Vec<Event>) -> Result<(PolicyUid, &str), Without> {
-        Self::policy_of(&self.asked.policy_arn, field::ARN, events)
-    }
-
-    fn document(&self) -> Result<Arc<str>, Without> {
-        let document = need(&self.asked.policy_document, field::DOCUMENT)?;
-        if document.len() > DOCUMENT_BYTES_MAX {
-            let reason = format!("`{}` is longer than {DOCUMENT_BYTES_MAX} bytes", field::DOCUMENT);
-            return Err(Reject::new(reason).into());
-        }
-        Ok(Arc::from(document))
-    }
-
-    fn tags(&self) -> Result<Tags, Without> {
-        let Some(raw) = self.asked.tags else { return Ok(Tags::new()) };
-        let shape = |_| Reject::new(format!("`{}` should be a list of keys and values", field::TAGS));
-        let list: Vec<Tag<'_>> = serde_json::from_str(raw.get()).map_err(shape)?;
-        Self::not_too_many(list.len(), field::TAGS)?;
-        let mut tags = Tags::new();
-        for tag in &list {
-            let key = tag.key.need("requestParameters.tags.key")?;
-            let value = tag.value.get("requestParameters.tags.value")?.unwrap_or_default();
-            tags.insert(clean(key, 128), clean(value, 256));
-        }
-        Ok(tags)
-    }
-
-    fn tag_keys(&self) -> Result<Vec<CompactString>, Without> {
-        let raw = self.asked.tag_keys.ok_or(Without::Incomplete)?;
-        let shape = |_| Reject::new(format!("`{}` should be a list of text", field::TAG_KEYS));
-        let list: Vec<String> = serde_json::from_str(raw.get()).map_err(shape)?;
-        Self::not_too_many(list.len(), field::TAG_KEYS)?;
-        Ok(list.iter().map(|key| clean(key, 128)).collect())
-    }
-
-    fn not_too_many(count: usize, field: &str) -> Result<(), Without> {
-        if count <= limits::TAGS_MAX {
-            return Ok(());
-        }
-        Err(Reject::new(format!("`{field}` holds {count} tags, more than {}", limits::TAGS_MAX)).into())
-    }
-
-    fn path(text: &Text<'_>, field: &'static str, answered: Option<&Made<'_>>) -> Result<CompactString, Without> {
-        let answered = answered.and_then(|made| made.path.some());
-        Ok(clean(text.get(field)?.or(answered).unwrap_or("/"), 512))
-    }
-
     // Users
 
     fn create_user(&self) -> Changes {
@@ -451,66 +197,6 @@ impl Call<'_> {
 
     // Keys
 
-    /// The owner of the key the call is about; `None` when the record does not say.
-    fn owner(&self, events: &mut Vec<Event>) -> Result<KeyOwner, Without> {
-        let answered = self.answer.access_key.some().and_then(|made| made.user_name.some());
-        match self.asked.user_name.get(field::USER)?.or(answered).or_else(|| self.caller()) {
-            Some(name) => {
-                let name = valid(name, field::USER, limits::user_name)?;
-                Ok(KeyOwner::User(self.mention_user(name, events)))
-            }
-            None if self.identity.kind == IdentityKind::Root => Ok(KeyOwner::Org),
-            None => Err(Without::Incomplete),
-        }
-    }
-
-    fn key(text: &str, field: &'static str) -> Result<AccessKeyId, Without> {
-        Ok(AccessKeyId::parse(text).map_err(|invalid| invalid_field(field, &invalid))?)
-    }
-
-    fn made_key(&self) -> Result<AccessKeyId, Without> {
-        let made = self.answer.access_key.get("responseElements.accessKey")?.ok_or(Without::Incomplete)?;
-        let field = "responseElements.accessKey.accessKeyId";
-        Self::key(need(&made.access_key_id, field)?, field)
-    }
-
-    fn new_key(id: AccessKeyId, owner: KeyOwner) -> KeyCreated {
-        let grants = match &owner {
-            KeyOwner::Bucket(bucket) => vec![Grant { bucket: Some(bucket.clone()), role: GrantRole::Editor }],
-            KeyOwner::Org | KeyOwner::User(_) => Vec::new(),
-        };
-        KeyCreated {
-            key: uids::key(&id),
-            access_key_id: id,
-            owner,
-            label: CompactString::default(),
-            description: CompactString::default(),
-            tags: Tags::new(),
-            grants,
-            default_allow: false,
-            expires_at: None,
-            secret: None,
-            made_by: None,
-        }
-    }
-
-    fn created(&self, id: AccessKeyId, owner: KeyOwner) -> Event {
-        let made_by = self.identity.key.as_ref().map(uids::key);
-        Event::KeyCreated(Box::new(KeyCreated { made_by, ..Self::new_key(id, owner) }))
-    }
-
-    /// Mentions a key and its owner, as far as the record knows the owner.
-    fn mention_key(&self, id: &AccessKeyId, events: &mut Vec<Event>) -> Result<Option<KeyOwner>, Reject> {
-        match self.owner(events) {
-            Ok(owner) => {
-                events.push(Event::KeyImported(Box::new(Self::new_key(id.clone(), owner.clone()))));
-                Ok(Some(owner))
-            }
-            Err(Without::Incomplete) => Ok(None),
-            Err(Without::Rejected(reject)) => Err(reject),
-        }
-    }
-
     fn create_key(&self) -> Changes {
         let id = self.made_key()?;
         let mut events = Vec::new();
@@ -541,11 +227,6 @@ impl Call<'_> {
         // IAM knows no revoke, so whether it was usable until now is the fold's to say.
         events.push(Event::KeyDeleted { key: uids::key(&id), access_key_id: id, unrevoked: false });
         Ok((Rank::Delete, events))
-    }
-
-    fn bucket(&self) -> Result<BucketName, Without> {
-        // Names older than today's rules exist; such a call is observed.
-        BucketName::parse(need(&self.asked.bucket_name, field::BUCKET)?).map_err(|_| Without::Incomplete)
     }
 
     fn create_bucket_key(&self) -> Changes {
@@ -581,12 +262,6 @@ impl Call<'_> {
             document: self.document()?,
         };
         Ok((Rank::CreateNoun, vec![event]))
-    }
-
-    fn version(text: &Text<'_>, field: &'static str) -> Result<u32, Without> {
-        let text = need(text, field)?;
-        let number = text.strip_prefix('v').and_then(|number| number.parse().ok());
-        Ok(number.ok_or_else(|| invalid_field(field, &Invalid::new("policy version", text, "v and a number")))?)
     }
 
     fn create_version(&self) -> Changes {

@@ -46,7 +46,7 @@ impl IdSet {
         } else {
             let hash = self.hash.hash_one(id);
             let table = (hash >> (64 - TABLES_LOG2)) as usize;
-            self.tables[table].insert(id, &self.hash)
+            self.tables[table].insert(id, hash, &self.hash)
         };
         self.len += u64::from(new);
         new
@@ -69,9 +69,9 @@ impl IdSet {
 }
 
 impl Table {
-    fn insert(&mut self, id: u128, hash: &RandomState) -> bool {
+    fn insert(&mut self, id: u128, hash: u64, hasher: &RandomState) -> bool {
         if (self.used + 1) * 10 > self.slots.len() * 9 {
-            self.grow(hash);
+            self.grow(hasher);
         }
         let slot = self.slot_of(id, hash);
         let new = self.slots[slot] == EMPTY;
@@ -82,9 +82,9 @@ impl Table {
 
     #[expect(clippy::cast_possible_truncation, reason = "below the number of slots")]
     /// The slot that holds `id`, or the empty one where it belongs. There is always an empty one.
-    fn slot_of(&self, id: u128, hash: &RandomState) -> usize {
+    fn slot_of(&self, id: u128, hash: u64) -> usize {
         // The hash below the bits that picked the table, scaled to the number of slots.
-        let below = hash.hash_one(id) << TABLES_LOG2;
+        let below = hash << TABLES_LOG2;
         let mut slot = ((u128::from(below) * self.slots.len() as u128) >> 64) as usize;
         while self.slots[slot] != EMPTY && self.slots[slot] != id {
             slot += 1;
@@ -95,11 +95,11 @@ impl Table {
         slot
     }
 
-    fn grow(&mut self, hash: &RandomState) {
+    fn grow(&mut self, hasher: &RandomState) {
         let slots = (self.slots.len() * 21 / 16).max(self.slots.len() + 2).max(4);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; slots].into_boxed_slice());
         for id in old.into_iter().filter(|id| *id != EMPTY) {
-            let slot = self.slot_of(id, hash);
+            let slot = self.slot_of(id, hasher.hash_one(id));
             self.slots[slot] = id;
         }
     }

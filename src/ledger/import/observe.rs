@@ -5,12 +5,11 @@
 //! Not here: calls that changed users, groups, keys, policies or buckets (`change`).
 
 use super::Reject;
-use super::fields::{Count, Obj, Text};
+use super::asked::{Answer, Asked, Named};
+use super::fields::{Obj, Text};
 use super::record::{RawRecord, clean};
 use crate::model::{AccessKeyId, BucketName, Identity};
 use compact_str::CompactString;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 #[derive(Debug, Default)]
 pub(super) struct Details {
@@ -24,78 +23,9 @@ pub(super) struct Details {
     pub sign_in_failed: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    bucket_name: Text<'a>,
-    #[serde(borrow)]
-    key: Text<'a>,
-    #[serde(borrow)]
-    prefix: Text<'a>,
-    #[serde(borrow)]
-    user_name: Text<'a>,
-    #[serde(borrow)]
-    group_name: Text<'a>,
-    #[serde(borrow)]
-    role_name: Text<'a>,
-    #[serde(borrow)]
-    role_arn: Text<'a>,
-    #[serde(borrow)]
-    policy_arn: Text<'a>,
-    #[serde(borrow)]
-    access_key_id: Text<'a>,
-    #[serde(borrow)]
-    secret_id: Text<'a>,
-    #[serde(borrow)]
-    function_name: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Answered<'a> {
-    #[serde(borrow)]
-    credentials: Obj<Credentials<'a>>,
-    #[serde(borrow)]
-    federated_user: Obj<Named<'a>>,
-    #[serde(borrow)]
-    assumed_role_user: Obj<Named<'a>>,
-    #[serde(borrow, rename = "ConsoleLogin")]
-    console_login: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Credentials<'a> {
-    #[serde(borrow)]
-    access_key_id: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Named<'a> {
-    #[serde(borrow, alias = "ARN")]
-    arn: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct More {
-    bytes_transferred_in: Count,
-    bytes_transferred_out: Count,
-}
-
-/// `Default` where the value is missing or of another shape.
-fn lenient<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
-    raw.and_then(|raw| serde_json::from_str::<Obj<T>>(raw.get()).ok())
-        .and_then(|value| if let Obj::Is(value) = value { Some(value) } else { None })
-        .unwrap_or_default()
-}
-
 pub(super) fn details(source: &str, identity: &Identity, raw: &RawRecord<'_>) -> Result<Details, Reject> {
-    let asked: Asked<'_> = lenient(raw.request_parameters);
+    let nothing = Asked::default();
+    let asked = raw.request_parameters.some().unwrap_or(&nothing);
     let mut found = Details::default();
     let storage = source.starts_with("s3");
 
@@ -121,16 +51,15 @@ pub(super) fn details(source: &str, identity: &Identity, raw: &RawRecord<'_>) ->
         .find_map(Text::some),
     };
     found.resource = about.map(|text| clean(text, 256));
-    if found.resource.is_none() || (storage && found.bucket.is_none()) {
+    if if storage { found.bucket.is_none() } else { found.resource.is_none() } {
         from_resources(raw, storage, &mut found);
     }
-    if storage {
-        let more: More = lenient(raw.additional_event_data);
+    if storage && let Some(more) = raw.additional_event_data.some() {
         found.bytes_in = more.bytes_transferred_in.0;
         found.bytes_out = more.bytes_transferred_out.0;
     }
     if matches!(source, "sts.amazonaws.com" | "signin.amazonaws.com") {
-        answered(&asked, identity, raw, &mut found)?;
+        answered(asked, identity, raw, &mut found)?;
     }
     Ok(found)
 }
@@ -155,7 +84,7 @@ fn from_resources(raw: &RawRecord<'_>, storage: bool, found: &mut Details) {
 
 /// AssumeRole and its kin, GetFederationToken, GetSessionToken: who gets a temporary key, and as whom.
 fn answered(asked: &Asked<'_>, identity: &Identity, raw: &RawRecord<'_>, found: &mut Details) -> Result<(), Reject> {
-    let answer: Answered<'_> = lenient(raw.response_elements);
+    let answer = Answer::of(raw.response_elements)?;
     found.sign_in_failed = answer.console_login.some() == Some("Failure");
     let Some(credentials) = answer.credentials.some() else { return Ok(()) };
     let Some(id) = credentials.access_key_id.get("responseElements.credentials.accessKeyId")? else { return Ok(()) };

@@ -3,11 +3,9 @@
 //! The shape is told by content: `{"Records": […]}` and `{"Events": […]}` (also after other fields, also several in a
 //! row), lists, JSON lines, single objects, any of them one after another. Only the text between the last whole record and
 //! the end of a piece is carried on, so memory does not grow with the file: a record longer than the bound, or nested
-//! deeper than [`DEPTH_MAX`], is scanned past and rejected.
+//! deeper than 64 levels, is scanned past and rejected.
 //!
-//! After a fault the scan goes on where a record plainly begins:
-//! - outside lists at a line that starts with `{`;
-//! - inside a list at an object whose first key is that of the record before it, or one that CloudTrail writes first.
+//! After a fault the scan goes on where a record plainly begins (`lost`).
 //!
 //! Invariants
 //! - Every record of the file, whole or not, is one [`Item`], in the order of the file.
@@ -15,19 +13,16 @@
 //!
 //! Not here: what stands in a record (`record`), which files there are (`paths`).
 
-use super::scan::{DEPTH_MAX, Scan, Step};
-use super::source::{PIECE_BYTES, Source};
+mod lost;
+
+use self::lost::LOOK_BYTES;
+use super::scan::{DEPTH_MAX, LOOK_BACK_BYTES, Scan, Step};
+use super::source::{PIECE_BYTES, Source, Then};
 use crate::sys::Io;
 use std::path::Path;
 
 /// Bytes a record may take. CloudTrail's own bound is 256 KB an event.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
-
-/// How far a `{` is looked behind to tell whether a record begins there.
-const LOOK_BYTES: usize = 96;
-
-/// First keys of records: CloudTrail's own, the alphabet's, `lookup-events`'.
-const FIRST_KEYS: [&[u8]; 3] = [b"eventVersion", b"awsRegion", b"EventId"];
 
 /// A record, or what stood in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +38,7 @@ pub enum Item {
 pub struct Block {
     /// Where `data` begins in the file's text, inflated.
     pub base: u64,
+    /// Text that the items point into; what stands behind the last of them may be left from earlier.
     pub data: Vec<u8>,
     pub items: Vec<Item>,
     /// The number of the first item in the file, from 1.
@@ -143,42 +139,55 @@ impl Reader {
         if self.ended {
             return None;
         }
-        let mut data = buffer;
-        data.clear();
-        data.reserve(self.tail.len() + PIECE_BYTES);
-        data.append(&mut self.tail);
+        let mut buffer = buffer;
+        let carried = self.tail.len();
+        let room = carried + PIECE_BYTES;
+        if buffer.len() < room {
+            buffer.resize(room, 0);
+        }
+        // One record of a megabyte should not make every buffer as large for ever.
+        if buffer.len() > 2 * room {
+            buffer.truncate(room);
+            buffer.shrink_to_fit();
+        }
+        buffer[..carried].copy_from_slice(&self.tail);
+        self.tail.clear();
+        let mut filled = carried;
         let mut consumed = 0;
         let mut at_end = true;
         if let Some(source) = &mut self.source {
-            match source.append(&mut data) {
-                Ok(more) => at_end = !more,
-                Err(fault) => self.fault = Some(fault),
+            let (read, then) = source.fill(&mut buffer[carried..room]);
+            filled += read;
+            at_end = !matches!(then, Then::More);
+            if let Then::Early(reason) = then {
+                self.fault = Some(reason);
             }
             consumed = source.consumed();
         }
+        let data = &buffer[..filled];
         if self.base == 0 && self.pos == 0 && data.starts_with(b"\xef\xbb\xbf") {
             self.pos = 3;
         }
         let base = self.base;
         let mut items = Vec::new();
-        self.run(&data, at_end, &mut items);
+        self.run(data, at_end, &mut items);
         if at_end {
-            self.end(&data, &mut items);
+            self.end(data, &mut items);
         } else {
-            self.carry(&data);
+            self.carry(data);
         }
         let first_record = self.records + 1;
         self.records += items.len() as u64;
-        Some(Block { base, data, items, first_record, consumed, last: at_end })
+        Some(Block { base, data: buffer, items, first_record, consumed, last: at_end })
     }
 
     /// Keeps what the next block needs of this one.
     fn carry(&mut self, data: &[u8]) {
         let keep = match self.mode {
             Mode::Record => self.start,
-            // One byte more, to know whether a line begins.
-            Mode::Doomed(_) | Mode::Lost => self.pos.saturating_sub(1),
-            Mode::Between | Mode::Envelope | Mode::Word => self.pos,
+            // Enough to look back on.
+            Mode::Doomed(_) | Mode::Lost | Mode::Envelope => self.pos.saturating_sub(LOOK_BACK_BYTES),
+            Mode::Between | Mode::Word => self.pos,
         };
         self.tail.extend_from_slice(&data[keep..]);
         self.base += keep as u64;
@@ -423,60 +432,6 @@ impl Reader {
         found.is_some()
     }
 
-    /// Looks for the next place where a record plainly begins.
-    fn lost(&mut self, data: &[u8], at_end: bool) -> bool {
-        loop {
-            let Some(found) = data[self.pos..].iter().position(|byte| *byte == b'{') else {
-                self.pos = data.len();
-                return false;
-            };
-            self.pos += found;
-            if data.len() - self.pos < LOOK_BYTES && !at_end {
-                return false;
-            }
-            if let Some(level) = self.begins_record(data, self.pos) {
-                self.resume(level);
-                return true;
-            }
-            self.pos += 1;
-        }
-    }
-
-    fn resume(&mut self, level: Level) {
-        if level == Level::Top {
-            self.level = Level::Top;
-            self.envelope = None;
-        }
-        self.begin();
-    }
-
-    /// Whether a record (or, on a line of its own, a new list of them) begins at the `{` at `at`, and where that is.
-    fn begins_record(&self, data: &[u8], at: usize) -> Option<Level> {
-        let line_begins = match at.checked_sub(1) {
-            Some(before) => data[before] == b'\n',
-            None => self.base == 0,
-        };
-        let key = first_key(&data[at..(at + LOOK_BYTES).min(data.len())]);
-        match self.level {
-            Level::Top if line_begins => Some(Level::Top),
-            Level::Top => (key == Some(FIRST_KEYS[0])).then_some(Level::Top),
-            Level::List => match key? {
-                b"Records" | b"Events" if line_begins => Some(Level::Top),
-                key if key == self.first_key || FIRST_KEYS.contains(&key) => Some(Level::List),
-                _ => None,
-            },
-        }
-    }
-
-    fn remember_first_key(&mut self, record: &[u8]) {
-        if let Some(key) = first_key(&record[..record.len().min(LOOK_BYTES)])
-            && key != self.first_key
-        {
-            self.first_key.clear();
-            self.first_key.extend_from_slice(key);
-        }
-    }
-
     fn not_an_object(offset: u64, kind: &str) -> Item {
         Item::Rejected { offset, reason: format!("not a record: {kind} where an object should be") }
     }
@@ -492,11 +447,4 @@ impl Reader {
     fn reject_doomed(&self, doom: Doom, items: &mut Vec<Item>) {
         items.push(self.doomed_item(doom));
     }
-}
-
-/// The first key of the object that `text` begins with, as it is written.
-fn first_key(text: &[u8]) -> Option<&[u8]> {
-    let inside = text.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"")?;
-    let length = inside.iter().position(|byte| *byte == b'"')?;
-    Some(&inside[..length])
 }

@@ -1,7 +1,6 @@
 //! One raw record into one event.
 //!
-//! The JSON is read into borrowed fields ([`RawRecord`]); what a service was asked and answered stays raw text until
-//! somebody needs it. Text of the record is bounded, and characters that could deceive a terminal are escaped, before
+//! The JSON is read into borrowed fields ([`RawRecord`]); what a service answered stays raw text until somebody needs it. Text of the record is bounded, and characters that could deceive a terminal are escaped, before
 //! it enters an event.
 //!
 //! - `event_id` is the `eventID` as a UUID; one that is no UUID counts by its digest; without one, the record's own digest.
@@ -10,6 +9,7 @@
 //!
 //! Not here: what a successful call changed (`change`), the details of any other (`observe`).
 
+use super::asked::{Asked, Transferred};
 use super::fields::{Flag, Obj, Text};
 use super::scan::fits_depth;
 use super::{Reject, change, observe};
@@ -52,11 +52,10 @@ pub struct RawRecord<'a> {
     #[serde(borrow)]
     pub user_identity: Obj<RawIdentity<'a>>,
     #[serde(borrow)]
-    pub request_parameters: Option<&'a RawValue>,
+    pub request_parameters: Obj<Asked<'a>>,
     #[serde(borrow)]
     pub response_elements: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub additional_event_data: Option<&'a RawValue>,
+    pub additional_event_data: Obj<Transferred>,
     #[serde(borrow)]
     pub resources: Option<&'a RawValue>,
     /// In the answers of `lookup-events`: the record itself, as text.
@@ -121,12 +120,15 @@ impl Parsed {
     }
 }
 
-/// Reads the bytes of one record and does nothing with it: the floor that an import is measured against.
+/// Reads the JSON of one record and does nothing with it.
 ///
 /// # Errors
 /// [`Reject`] when the bytes are not a JSON object.
 pub fn parse_only(bytes: &[u8]) -> Result<RawRecord<'_>, Reject> {
-    serde_json::from_slice(bytes).map_err(|error| broken(&error, bytes))
+    // One look at the whole is cheaper than the parser's look at each string.
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Reject { reason: "broken JSON: not UTF-8".to_owned(), at: Some(error.valid_up_to()) })?;
+    serde_json::from_str(text).map_err(|error| broken(&error, bytes))
 }
 
 /// Reads one record: a CloudTrail record, or an element of `lookup-events` output around one.
@@ -261,16 +263,21 @@ fn event_id(text: Option<&str>, record: &[u8]) -> [u8; 16] {
 
 /// The 16 bytes of `8-4-4-4-12` hexadecimal digits.
 fn uuid(text: &str) -> Option<[u8; 16]> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 36 || [8, 13, 18, 23].iter().any(|at| bytes[*at] != b'-') {
+    /// Where each byte's two digits stand.
+    const DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    if [8, 13, 18, 23].iter().any(|at| bytes[*at] != b'-') {
         return None;
     }
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
     let mut uuid = [0; 16];
-    let mut digits = bytes.iter().enumerate().filter(|(at, _)| ![8, 13, 18, 23].contains(at)).map(|(_, digit)| digit);
-    for slot in &mut uuid {
-        let mut nibble = || digits.next().and_then(|digit| (*digit as char).to_digit(16));
-        let (high, low) = (nibble()?, nibble()?);
-        *slot = u8::try_from(high * 16 + low).ok()?;
+    for (byte, at) in uuid.iter_mut().zip(DIGITS) {
+        *byte = value(bytes[at])? << 4 | value(bytes[at + 1])?;
     }
     Some(uuid)
 }
@@ -291,11 +298,9 @@ fn reads_by_name(name: &str) -> bool {
 
 /// Text fit for an event: at most `chars_max` characters, deceptive ones escaped.
 pub(super) fn clean(text: &str, chars_max: usize) -> CompactString {
-    if text.len() <= chars_max && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        CompactString::new(text)
-    } else {
-        CompactString::from(excerpt(text, chars_max))
-    }
+    // Without an early exit, so that it is done many bytes at a time.
+    let plain = text.len() <= chars_max && text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte));
+    if plain { CompactString::new(text) } else { CompactString::from(excerpt(text, chars_max)) }
 }
 
 pub(super) fn invalid_field(field: &str, invalid: &Invalid) -> Reject {

@@ -9,6 +9,9 @@
 /// Levels a record may nest. Deeper ones are scanned past, not parsed.
 pub const DEPTH_MAX: u32 = 64;
 
+/// How far a scan looks back from a bracket for the key before it.
+pub(super) const LOOK_BACK_BYTES: usize = 96;
+
 /// The last thing a scan saw outside strings and white space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prev {
@@ -47,37 +50,21 @@ pub(super) struct Scan {
     escaped: bool,
     /// Whether `"Records"` and `"Events"` of the outermost object are looked for.
     watch: bool,
-    keying: bool,
-    key: [u8; 8],
-    key_len: usize,
-    list_key: bool,
     told_deep: bool,
 }
 
 impl Scan {
     pub(super) fn new(watch: bool) -> Self {
-        Self {
-            depth: 0,
-            objects: 0,
-            prev: Prev::Start,
-            in_string: false,
-            escaped: false,
-            watch,
-            keying: false,
-            key: [0; 8],
-            key_len: 0,
-            list_key: false,
-            told_deep: false,
-        }
+        Self { depth: 0, objects: 0, prev: Prev::Start, in_string: false, escaped: false, watch, told_deep: false }
     }
 
     /// Goes on in an outer object after its list of records has ended.
     pub(super) fn leave_list(&mut self) {
         self.close();
-        self.list_key = false;
     }
 
-    /// Scans `data` from `at`. In a `WARY` scan every inner `{` is shown first.
+    /// Scans `data` from `at`. In a `WARY` scan every inner `{` is shown first. What stands before `at` is looked at for
+    /// context, up to [`LOOK_BACK_BYTES`].
     pub(super) fn feed<const WARY: bool>(&mut self, data: &[u8], mut at: usize) -> Step {
         loop {
             if self.in_string {
@@ -88,28 +75,19 @@ impl Scan {
                     self.escaped = false;
                     at += 1;
                 }
-                let end = string_end(data, at);
-                if self.keying {
-                    self.note_key(&data[at..end]);
-                }
-                at = end;
+                at = string_end(data, at);
                 match data.get(at) {
                     None => return Step::More,
                     Some(b'"') => {
                         at += 1;
                         self.in_string = false;
                         self.prev = Prev::Value;
-                        if self.keying {
-                            self.keying = false;
-                            self.list_key = matches!(&self.key[..self.key_len.min(8)], b"Records" | b"Events");
-                        }
                         if self.depth == 0 {
                             return Step::Done(at);
                         }
                     }
                     Some(b'\\') => {
                         self.escaped = true;
-                        self.keying = false;
                         at += 1;
                     }
                     Some(_) => return Step::Broken(at, "a line ends inside a string"),
@@ -123,10 +101,6 @@ impl Scan {
                         return Step::Broken(at, "a `,` or a closing bracket is missing");
                     }
                     self.in_string = true;
-                    if self.watch && self.depth == 1 && matches!(self.prev, Prev::Open | Prev::Comma) {
-                        self.keying = true;
-                        self.key_len = 0;
-                    }
                     at += 1;
                 }
                 b',' => {
@@ -158,7 +132,7 @@ impl Scan {
                     }
                 }
                 b'[' => {
-                    let enters = self.watch && self.depth == 1 && self.list_key && self.prev == Prev::Colon;
+                    let enters = self.watch && self.depth == 1 && names_records(data, at);
                     match self.open(false) {
                         Err(fault) => return Step::Broken(at, fault),
                         Ok(()) => at += 1,
@@ -230,22 +204,20 @@ impl Scan {
         self.told_deep |= newly;
         newly
     }
-
-    fn note_key(&mut self, piece: &[u8]) {
-        for &byte in piece.iter().take(9) {
-            if let Some(slot) = self.key.get_mut(self.key_len) {
-                *slot = byte;
-            }
-            // One more than fits marks a longer key: no list of records has a name of eight.
-            self.key_len = (self.key_len + 1).min(8);
-        }
-    }
 }
 
-/// Whether `text` is one value that nests no deeper than [`DEPTH_MAX`].
+/// Whether `text` nests no deeper than [`DEPTH_MAX`].
 pub(super) fn fits_depth(text: &[u8]) -> bool {
     let mut scan = Scan::new(false);
     !matches!(scan.feed::<false>(text, 0), Step::TooDeep(_))
+}
+
+/// Whether the key before the bracket at `here` is one that lists of records have.
+fn names_records(data: &[u8], here: usize) -> bool {
+    let before = data[here.saturating_sub(LOOK_BACK_BYTES)..here].trim_ascii_end();
+    let Some(key) = before.strip_suffix(b":").map(<[u8]>::trim_ascii_end) else { return false };
+    let rest = key.strip_suffix(b"\"Records\"").or_else(|| key.strip_suffix(b"\"Events\""));
+    rest.is_some_and(|rest| rest.last() != Some(&b'\\'))
 }
 
 /// The first `"`, `\` or line break at or after `at`, or the end. Eight bytes a step: strings are most of a record.
@@ -284,22 +256,24 @@ mod tests {
         assert_eq!(scan(r#"{"x":1, "Records" : [{"#), Step::Enters(21));
         assert_eq!(scan(r#"{"x":{"Records":[1]}}"#), Step::Done(21));
         assert_eq!(scan(r#"{"RecordsX":[1]}"#), Step::Done(16));
+        assert_eq!(scan(r#"{"\"Records":[1]}"#), Step::Done(17));
+        for blanks in 0..140 {
+            let text = format!(r#"{}{{"a\\":{}"\\\"}}" , "b":[ ]}} "#, " ".repeat(blanks), " ".repeat(blanks % 67));
+            assert_eq!(Scan::new(true).feed::<false>(text.as_bytes(), blanks), Step::Done(text.len() - 1), "{text}");
+        }
     }
 
     #[test]
     fn a_scan_fed_in_pieces_ends_where_the_whole_one_does() {
-        let text = br#"{"a":"x\\\"y","bcdefghijklmnop":[1,2,{"q":"\u0022"}],"Records":[]}"#;
+        let text = br#"{"a":"x\\\"y","bcdefghijklmnop":[1,2,{"q":"\u0022"}],"0123456789":"}\\","and":{"so":["on"]},"Records":[]}"#;
         let whole = Scan::new(true).feed::<false>(text, 0);
+        assert!(matches!(whole, Step::Enters(_)));
         for cut in 0..text.len() {
             let mut scan = Scan::new(true);
-            let first = scan.feed::<false>(&text[..cut], 0);
-            let step = if first == Step::More {
-                match scan.feed::<false>(&text[cut..], 0) {
-                    Step::Enters(at) => Step::Enters(at + cut),
-                    other => other,
-                }
-            } else {
-                first
+            let step = match scan.feed::<false>(&text[..cut], 0) {
+                // What came before is there to look back on, as the reader keeps it.
+                Step::More => scan.feed::<false>(text, cut),
+                step => step,
             };
             assert_eq!(step, whole, "cut at {cut}");
         }
@@ -311,6 +285,7 @@ mod tests {
         assert!(matches!(scan("{\"a\":\"x\n\"}"), Step::Broken(7, _)));
         assert!(matches!(scan("{\"a\":{\"b\":1}\n{\"a\""), Step::Broken(13, _)));
         assert!(matches!(scan("{\"a\":1,\n{\"a\""), Step::Broken(8, _)));
+        assert!(matches!(scan("{\"a\":\"b},{\"c\":1}"), Step::Broken(12, _)));
         assert!(matches!(scan(&"[".repeat(65)), Step::TooDeep(65)));
         assert!(matches!(scan(&"[".repeat(64)), Step::More));
     }

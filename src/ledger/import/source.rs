@@ -25,6 +25,18 @@ struct Raw {
     at_end: bool,
 }
 
+impl Raw {
+    /// Reads without the detour through the buffer, once that is used up.
+    fn read_past_buffer(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.used < self.filled {
+            return self.read(into);
+        }
+        let read = self.file.read_at(into, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
 impl BufRead for Raw {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used == self.filled && !self.at_end {
@@ -55,6 +67,14 @@ enum Kind {
     Gzip(Box<MultiGzDecoder<Raw>>),
 }
 
+/// What follows a piece of text.
+pub(super) enum Then {
+    More,
+    End,
+    /// Nothing, though the file should go on: the reason.
+    Early(String),
+}
+
 /// The text of one file.
 pub(super) struct Source {
     kind: Kind,
@@ -74,28 +94,22 @@ impl Source {
         Ok(Self { kind, told: 0 })
     }
 
-    /// Appends up to [`PIECE_BYTES`] of text. `Ok(false)`: the file has ended. After an error it has, too.
-    pub(super) fn append(&mut self, text: &mut Vec<u8>) -> Result<bool, String> {
-        let start = text.len();
-        text.resize(start + PIECE_BYTES, 0);
-        let mut filled = start;
-        let result = loop {
-            if filled == text.len() {
-                break Ok(true);
-            }
+    /// Fills `text` from its front; tells how much came, and whether there is more.
+    pub(super) fn fill(&mut self, text: &mut [u8]) -> (usize, Then) {
+        let mut filled = 0;
+        while filled < text.len() {
             let read = match &mut self.kind {
-                Kind::Plain(raw) => raw.read(&mut text[filled..]),
+                Kind::Plain(raw) => raw.read_past_buffer(&mut text[filled..]),
                 Kind::Gzip(inflater) => inflater.read(&mut text[filled..]),
             };
             match read {
-                Ok(0) => break Ok(false),
+                Ok(0) => return (filled, Then::End),
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(self.explain(&error)),
+                Err(error) => return (filled, Then::Early(self.explain(&error))),
             }
-        };
-        text.truncate(filled);
-        result
+        }
+        (filled, Then::More)
     }
 
     /// Bytes of the file used since the last time this was asked.

@@ -12,9 +12,21 @@ pub struct Data {
     /// The floor's file of frames, mapped.
     pub flat: memmap2::Mmap,
     pub folder: PathBuf,
+    /// The same events as keyledger's own log, behind a prelude of so many commits.
+    pub log: PathBuf,
+    pub prelude: u64,
     /// The same events in SQLite, with a key index.
     #[cfg(feature = "peers")]
     pub sqlite: crate::peers::sqlite::Table,
+}
+
+impl Data {
+    /// The frames of keyledger's own segments, in order, read into memory.
+    pub fn segments(&self) -> Result<Vec<Vec<u8>>> {
+        let reader = keyledger::log::LogReader::open(crate::ours::io(), &self.log)?;
+        let read = |info: keyledger::log::SegmentInfo| std::fs::read(&info.path).map_err(Into::into);
+        reader.segments().into_iter().map(read).collect()
+    }
 }
 
 impl Data {
@@ -28,6 +40,8 @@ impl Data {
         let file = std::fs::File::open(&path)?;
         // SAFETY: the file was just written by this process and nobody writes it again.
         let flat = unsafe { memmap2::Mmap::map(&file)? };
+        let log = folder.join("ledger");
+        let prelude = crate::ours::write_log(&log, &history, plan.seed)?;
         #[cfg(feature = "peers")]
         let sqlite = {
             let mut table = crate::peers::sqlite::Table::create(&folder.join("sqlite"), false)?;
@@ -39,6 +53,8 @@ impl Data {
             history,
             flat,
             folder,
+            log,
+            prelude,
             #[cfg(feature = "peers")]
             sqlite,
         })

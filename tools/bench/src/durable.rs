@@ -6,10 +6,12 @@
 use crate::Result;
 use crate::floor::append::FloorLog;
 use crate::floor::frames;
+use crate::ours::LogAlone;
 use crate::plan::Plan;
 use crate::shim;
 use crate::table::{Bound, Lane, Race, Report, Sample};
 use crate::workload::{Entry, History};
+use keyledger::log::WitnessMode;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -236,6 +238,9 @@ fn stages(plan: &Plan, report: &mut Report, history: &History, folder: &Path) ->
             let what = format!("64 async, {witness}");
             report.goal("D2", &what, &race, &ours_name(witness), &floor_name(files), Bound::AtLeast(0.5));
         }
+        let (lazy, strict) = (floor_name(1), floor_name(2));
+        report.goal("D2", "64 async, the log alone, lazy", &race, LOG_LAZY, &lazy, Bound::AtLeast(0.8));
+        report.goal("D2", "64 async, the log alone, strict", &race, LOG_STRICT, &strict, Bound::AtLeast(0.8));
         report.goal("D2", "64 async, lazy", &race, &ours_name("lazy"), "SQLite WAL FULL", Bound::AtLeast(4.0));
         report.ahead_of("D2", "64 async, lazy, against the fastest peer", &race, &ours_name("lazy"), PEERS, 1.0);
     }
@@ -267,6 +272,8 @@ fn stages(plan: &Plan, report: &mut Report, history: &History, folder: &Path) ->
     Ok(())
 }
 
+const LOG_LAZY: &str = "keyledger's log alone, lazy";
+const LOG_STRICT: &str = "keyledger's log alone, strict";
 const PEERS: &[&str] = &["SQLite WAL FULL", "redb", "fjall", "okaywal"];
 const SQLITE_ALONE: &str = "SQLite, a transaction each";
 
@@ -279,6 +286,11 @@ fn lanes<'a>(plan: &Plan, history: &'a History, folder: &Path, race: &str, load:
         let open =
             move || -> Result<Box<dyn Store>> { Ok(Box::new(FloorLog::create(&folder, files, frames::OVERHEAD)?)) };
         lanes.push(store_lane(floor_name(files), history, time, load, open));
+    }
+    for (witness, name) in [(WitnessMode::Lazy, LOG_LAZY), (WitnessMode::Strict, LOG_STRICT)] {
+        let folder = folder.join(format!("{race}-{witness:?}"));
+        let open = move || -> Result<Box<dyn Store>> { Ok(Box::new(LogAlone::create(&folder, witness)?)) };
+        lanes.push(store_lane(name.to_owned(), history, time, load, open));
     }
     for peer in crate::peers::STORES {
         let folder = folder.join(format!("{race}-{}", peer.name.replace(' ', "-")));

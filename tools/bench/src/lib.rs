@@ -19,6 +19,7 @@ pub mod floor;
 pub mod import;
 pub mod lookup;
 pub mod noise;
+pub mod ours;
 pub mod peers;
 pub mod pit;
 pub mod plan;

@@ -303,8 +303,8 @@ impl Report {
                 None => open += 1,
             }
             let bound = match row.bound {
-                Bound::AtLeast(bound) => format!("≥ {bound}"),
-                Bound::AtMost(bound) => format!("≤ {bound}"),
+                Bound::AtLeast(bound) => format!("≥ {}", bare(bound)),
+                Bound::AtMost(bound) => format!("≤ {}", bare(bound)),
             };
             if self.json {
                 let line = json!({
@@ -338,6 +338,11 @@ impl Report {
         }
         (reached, missed, open)
     }
+}
+
+/// Two places at most, without zeros at the end.
+fn bare(value: f64) -> String {
+    format!("{value:.2}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The middle value; the lower of two.

@@ -278,7 +278,7 @@ fn policy_arn(policy: u8) -> String {
     format!("arn:aws:iam::123456789012:policy/{}", policy_name(policy))
 }
 
-fn request_id(seed: u64, at: u64) -> String {
+pub fn request_id(seed: u64, at: u64) -> String {
     let (a, b) = (crate::rng::mix(seed ^ at.wrapping_mul(31)), crate::rng::mix(at ^ 0xABCD));
     format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 48, b & 0xffff_ffff_ffff)
 }

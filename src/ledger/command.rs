@@ -1,0 +1,483 @@
+//! Commands: what may be asked for. Commands order, events report.
+//!
+//! Targets are named as people name them: an org by its uid (whoever reads the request knows it), users, groups and policies by
+//! name, keys by access key id. A command changes one org, or the ledger as a whole.
+//!
+//! Invariants
+//! - No secret is ever encoded: an imported one is skipped, so the digest of an idempotent command says nothing about it
+//!   (`execute` compares the secrets themselves).
+//!
+//! Not here: whether a command is allowed and what it does (`decide`), what it answers (`outcome`).
+
+use super::fresh::Need;
+use crate::model::{
+    AccessKeyId, AccountId, BucketName, Event, Grant, OrgOwner, OrgSettings, OrgUid, Role, Seq, Tags, Time,
+};
+use crate::vault::SecretKey;
+use compact_str::CompactString;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A policy by its name, or by its ARN; `arn:aws:iam::aws:policy/AmazonS3FullAccess` and `…ReadOnlyAccess` exist in
+/// every org.
+pub type PolicyRef = CompactString;
+
+/// What a policy is attached to, or an inline policy belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Target {
+    User(CompactString),
+    Group(CompactString),
+    Key(AccessKeyId),
+}
+
+/// Whose a new key shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub enum OwnerName {
+    #[default]
+    Org,
+    User(CompactString),
+    /// As in Lightsail: the key gets Editor on the bucket unless grants are named.
+    Bucket(BucketName),
+}
+
+/// What a new key shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CreateAccessKey {
+    pub owner: OwnerName,
+    pub label: CompactString,
+    pub description: CompactString,
+    pub tags: Tags,
+    /// In any order, doubled or not; Admin only on `*`.
+    pub grants: Vec<Grant>,
+    /// Attached in the same commit; one unknown name refuses the key.
+    pub policies: Vec<PolicyRef>,
+    /// Create and list buckets without a policy that says so.
+    pub default_allow: bool,
+    /// `None`: the org's default, else never.
+    pub expires_at: Option<Time>,
+}
+
+/// A key made elsewhere.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImportAccessKey {
+    pub access_key_id: AccessKeyId,
+    #[serde(skip)]
+    pub secret: Arc<SecretKey>,
+    pub key: CreateAccessKey,
+}
+
+/// What somebody wants done. [`super::decide()`] says what becomes of it.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub enum Command {
+    /// `command`, if what it changes was last changed by the commit `changed`; else it is refused.
+    Expecting {
+        changed: Seq,
+        command: Box<Command>,
+    },
+
+    // Orgs and providers
+    CreateOrg {
+        name: CompactString,
+        /// `None`: one is drawn.
+        account: Option<AccountId>,
+        owner: OrgOwner,
+        settings: Box<OrgSettings>,
+    },
+    SuspendOrg {
+        org: OrgUid,
+    },
+    ResumeOrg {
+        org: OrgUid,
+    },
+    SetOrgSettings {
+        org: OrgUid,
+        settings: Box<OrgSettings>,
+    },
+    SetOrgAlias {
+        org: OrgUid,
+        alias: Option<CompactString>,
+    },
+    CreateProvider {
+        provider: CompactString,
+        /// BLAKE3 of the provider's signing key.
+        key_hash: [u8; 32],
+        explicit_orgs: bool,
+    },
+    ChangeProviderKey {
+        provider: CompactString,
+        key_hash: [u8; 32],
+    },
+
+    // Users
+    CreateUser {
+        org: OrgUid,
+        name: CompactString,
+        /// Empty is `/`.
+        path: CompactString,
+        external_id: Option<CompactString>,
+        tags: Tags,
+        boundary: Option<PolicyRef>,
+    },
+    UpdateUser {
+        org: OrgUid,
+        user: CompactString,
+        name: Option<CompactString>,
+        path: Option<CompactString>,
+    },
+    SetUserRole {
+        org: OrgUid,
+        user: CompactString,
+        role: Role,
+    },
+    TagUser {
+        org: OrgUid,
+        user: CompactString,
+        set: Tags,
+        remove: Vec<CompactString>,
+    },
+    SetUserBoundary {
+        org: OrgUid,
+        user: CompactString,
+        policy: Option<PolicyRef>,
+    },
+    /// Refused while anything hangs on the user: keys, policies, groups.
+    DeleteUser {
+        org: OrgUid,
+        user: CompactString,
+    },
+
+    // Groups
+    CreateGroup {
+        org: OrgUid,
+        name: CompactString,
+        /// Empty is `/`.
+        path: CompactString,
+    },
+    UpdateGroup {
+        org: OrgUid,
+        group: CompactString,
+        name: Option<CompactString>,
+        path: Option<CompactString>,
+    },
+    /// Refused while it has members or policies.
+    DeleteGroup {
+        org: OrgUid,
+        group: CompactString,
+    },
+    AddGroupMember {
+        org: OrgUid,
+        group: CompactString,
+        user: CompactString,
+    },
+    RemoveGroupMember {
+        org: OrgUid,
+        group: CompactString,
+        user: CompactString,
+    },
+
+    // Keys
+    CreateKey {
+        org: OrgUid,
+        key: Box<CreateAccessKey>,
+    },
+    ImportKey {
+        org: OrgUid,
+        key: Box<ImportAccessKey>,
+    },
+    LabelKey {
+        key: AccessKeyId,
+        label: CompactString,
+    },
+    DescribeKey {
+        key: AccessKeyId,
+        description: CompactString,
+    },
+    TagKey {
+        key: AccessKeyId,
+        set: Tags,
+        remove: Vec<CompactString>,
+    },
+    /// Replaces all grants.
+    SetKeyGrants {
+        key: AccessKeyId,
+        grants: Vec<Grant>,
+    },
+    SetKeyDefaultAllow {
+        key: AccessKeyId,
+        default_allow: bool,
+    },
+    SetKeyExpiry {
+        key: AccessKeyId,
+        expires_at: Option<Time>,
+    },
+    /// Reversible.
+    SuspendKey {
+        key: AccessKeyId,
+    },
+    ResumeKey {
+        key: AccessKeyId,
+    },
+    /// For ever; the key stays in lists.
+    RevokeKey {
+        key: AccessKeyId,
+    },
+    /// For ever, with its secret; its history stays.
+    DeleteKey {
+        key: AccessKeyId,
+    },
+    /// By pair: a successor with the same rights; the old key stops at the deadline.
+    RotateKey {
+        key: AccessKeyId,
+        /// How long the old key goes on; `None` is 24 h, at most 90 days.
+        grace_ns: Option<i64>,
+        /// The successor's expiry; `None` is the old key's own.
+        expires_at: Option<Time>,
+    },
+    /// In place: same id, a second secret; the first stops at the deadline.
+    RotateSecret {
+        key: AccessKeyId,
+        /// How long the old secret goes on; `None` is 24 h, 0 is not at all, at most 7 days.
+        grace_ns: Option<i64>,
+    },
+    /// Stops one of two live secrets now.
+    RetireSecret {
+        key: AccessKeyId,
+        /// `None`: the older one.
+        version: Option<u32>,
+    },
+    FlagKey {
+        key: AccessKeyId,
+        quarantine: bool,
+        note: CompactString,
+    },
+    ClearKey {
+        key: AccessKeyId,
+    },
+
+    // Policies
+    CreatePolicy {
+        org: OrgUid,
+        name: CompactString,
+        /// Empty is `/`.
+        path: CompactString,
+        description: CompactString,
+        tags: Tags,
+        document: Arc<str>,
+    },
+    TagPolicy {
+        org: OrgUid,
+        policy: PolicyRef,
+        set: Tags,
+        remove: Vec<CompactString>,
+    },
+    CreatePolicyVersion {
+        org: OrgUid,
+        policy: PolicyRef,
+        document: Arc<str>,
+        set_default: bool,
+    },
+    /// A new version that is the default at once; when there are five, the oldest other one goes.
+    ReplacePolicyDocument {
+        org: OrgUid,
+        policy: PolicyRef,
+        document: Arc<str>,
+    },
+    SetDefaultPolicyVersion {
+        org: OrgUid,
+        policy: PolicyRef,
+        version: u32,
+    },
+    DeletePolicyVersion {
+        org: OrgUid,
+        policy: PolicyRef,
+        version: u32,
+    },
+    /// Refused while it is attached or has other versions; `force` detaches it from all first.
+    DeletePolicy {
+        org: OrgUid,
+        policy: PolicyRef,
+        force: bool,
+    },
+    AttachPolicy {
+        org: OrgUid,
+        policy: PolicyRef,
+        to: Target,
+    },
+    DetachPolicy {
+        org: OrgUid,
+        policy: PolicyRef,
+        from: Target,
+    },
+    PutInlinePolicy {
+        org: OrgUid,
+        holder: Target,
+        name: CompactString,
+        document: Arc<str>,
+    },
+    DeleteInlinePolicy {
+        org: OrgUid,
+        holder: Target,
+        name: CompactString,
+    },
+
+    // Buckets
+    RegisterBucket {
+        org: OrgUid,
+        bucket: BucketName,
+    },
+    ForgetBucket {
+        org: OrgUid,
+        bucket: BucketName,
+    },
+
+    // The ledger as a whole
+    /// After a jump of the clock: it is right, go on with it.
+    AcceptClock {},
+    /// After a restore: the keys may be used again.
+    AcceptRestore {},
+    RecordRestore {
+        from: CompactString,
+        backup_seq: Seq,
+    },
+    RecordTailAccepted {
+        durable_seq_lost: Option<Seq>,
+        note: CompactString,
+    },
+    /// Imported records of one account, [`Event::EvidenceChanged`] and [`Event::EvidenceObserved`] alone, with how many of
+    /// the source were not imported. Makes the account's evidence org when it is not there.
+    ImportEvidence {
+        account: AccountId,
+        /// The file, or the first and the last of several; at most 512 characters.
+        source: CompactString,
+        events: Vec<Event>,
+        duplicates: u64,
+        rejected: u64,
+    },
+}
+
+/// Whom a command is about, as far as rights and preconditions go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// The ledger as a whole.
+    Ledger,
+    Org(OrgUid),
+    Provider(&'a str),
+    User(OrgUid, &'a str),
+    Group(OrgUid, &'a str),
+    Policy(OrgUid, &'a str),
+    Bucket(OrgUid, &'a BucketName),
+    Key(&'a AccessKeyId),
+    Evidence(AccountId),
+}
+
+impl Command {
+    /// This command, if what it changes was last changed by the commit `changed`.
+    #[must_use]
+    pub fn expecting(self, changed: Seq) -> Self {
+        Command::Expecting { changed, command: Box::new(self) }
+    }
+
+    /// The command without its precondition.
+    #[must_use]
+    pub fn bare(&self) -> &Command {
+        match self {
+            Command::Expecting { command, .. } => command.bare(),
+            command => command,
+        }
+    }
+
+    /// Whether it takes rights away in an emergency: such commands go on while the clock is in doubt, and use the reserve
+    /// when the disk is full.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        matches!(
+            self.bare(),
+            Command::SuspendKey { .. }
+                | Command::RevokeKey { .. }
+                | Command::FlagKey { .. }
+                | Command::SuspendOrg { .. }
+        )
+    }
+
+    /// What must be drawn before it is decided.
+    #[must_use]
+    pub fn need(&self) -> Need {
+        match self.bare() {
+            Command::CreateOrg { .. } => Need::OrgIds,
+            Command::CreateUser { .. } | Command::CreateGroup { .. } | Command::CreatePolicy { .. } => Need::Uid,
+            Command::CreateKey { .. } | Command::RotateKey { .. } => Need::KeyAndSecret,
+            Command::RotateSecret { .. } => Need::Secret,
+            Command::ImportKey { .. } => Need::BroughtSecret,
+            _ => Need::Nothing,
+        }
+    }
+
+    /// Whom it is about.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        match self {
+            Command::Expecting { command, .. } => command.subject(),
+            Command::CreateOrg { .. }
+            | Command::AcceptClock {}
+            | Command::AcceptRestore {}
+            | Command::RecordRestore { .. }
+            | Command::RecordTailAccepted { .. } => Subject::Ledger,
+            Command::CreateProvider { provider, .. } | Command::ChangeProviderKey { provider, .. } => {
+                Subject::Provider(provider)
+            }
+            Command::SuspendOrg { org }
+            | Command::ResumeOrg { org }
+            | Command::SetOrgSettings { org, .. }
+            | Command::SetOrgAlias { org, .. }
+            | Command::CreateUser { org, .. }
+            | Command::CreateGroup { org, .. }
+            | Command::CreateKey { org, .. }
+            | Command::ImportKey { org, .. }
+            | Command::CreatePolicy { org, .. } => Subject::Org(*org),
+            Command::UpdateUser { org, user, .. }
+            | Command::SetUserRole { org, user, .. }
+            | Command::TagUser { org, user, .. }
+            | Command::SetUserBoundary { org, user, .. }
+            | Command::DeleteUser { org, user } => Subject::User(*org, user),
+            Command::UpdateGroup { org, group, .. }
+            | Command::DeleteGroup { org, group }
+            | Command::AddGroupMember { org, group, .. }
+            | Command::RemoveGroupMember { org, group, .. } => Subject::Group(*org, group),
+            Command::TagPolicy { org, policy, .. }
+            | Command::CreatePolicyVersion { org, policy, .. }
+            | Command::ReplacePolicyDocument { org, policy, .. }
+            | Command::SetDefaultPolicyVersion { org, policy, .. }
+            | Command::DeletePolicyVersion { org, policy, .. }
+            | Command::DeletePolicy { org, policy, .. } => Subject::Policy(*org, policy),
+            // The right that changes is the holder's.
+            Command::PutInlinePolicy { org, holder, .. }
+            | Command::DeleteInlinePolicy { org, holder, .. }
+            | Command::AttachPolicy { org, to: holder, .. }
+            | Command::DetachPolicy { org, from: holder, .. } => match holder {
+                Target::User(user) => Subject::User(*org, user),
+                Target::Group(group) => Subject::Group(*org, group),
+                Target::Key(key) => Subject::Key(key),
+            },
+            Command::RegisterBucket { org, bucket } | Command::ForgetBucket { org, bucket } => {
+                Subject::Bucket(*org, bucket)
+            }
+            Command::ImportEvidence { account, .. } => Subject::Evidence(*account),
+            Command::LabelKey { key, .. }
+            | Command::DescribeKey { key, .. }
+            | Command::TagKey { key, .. }
+            | Command::SetKeyGrants { key, .. }
+            | Command::SetKeyDefaultAllow { key, .. }
+            | Command::SetKeyExpiry { key, .. }
+            | Command::SuspendKey { key }
+            | Command::ResumeKey { key }
+            | Command::RevokeKey { key }
+            | Command::DeleteKey { key }
+            | Command::RotateKey { key, .. }
+            | Command::RotateSecret { key, .. }
+            | Command::RetireSecret { key, .. }
+            | Command::FlagKey { key, .. }
+            | Command::ClearKey { key } => Subject::Key(key),
+        }
+    }
+}

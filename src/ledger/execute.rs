@@ -1,0 +1,422 @@
+//! The ledger as callers see it: commands in, answers out, one writer at a time.
+//!
+//! Commands queue while a group is being made durable, and the next group is all that queued; there is no timer, so a lone
+//! command waits for nothing. Whoever blocks for an answer while nobody writes runs the group itself, and saves two changes of
+//! thread; else a thread of the ledger's own does, as long as commands keep coming.
+//!
+//! ```text
+//!  execute, submit ──▶ Queue ──▶ whoever leads: Writer::run_group ──▶ Ticket, Ticket, …
+//!                                  (its lock is held by the leader alone)
+//! ```
+//!
+//! Invariants
+//! - INVARIANT: `Queue::led` is true exactly while somebody holds, or is about to take, the writer; a job that is queued while
+//!   it is true is run by that leader or handed on by it.
+//!
+//! Not here: what a group is (`writer`), opening (`open`).
+
+use super::OpenReport;
+use super::command::Command;
+use super::error::{ExecuteError, OpenError};
+use super::outcome::Outcome;
+use super::ticket::{Ticket, ticket};
+use super::writer::{Job, Writer};
+use crate::log::{GROUP_FRAMES_MAX, LogReader, Meta};
+use crate::model::{Caller, Invalid, Seq, Time, limits};
+use crate::state::{State, StateHandle};
+use crate::vault::{Rekeyed, VaultKey};
+use compact_str::CompactString;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often an idle ledger renews the clock's mark in the witness: 60 s.
+const IDLE_REFRESH: Duration = Duration::from_secs(60);
+/// How soon an idle ledger destroys secrets that are over, when no other command takes that along: 10 ms.
+const IDLE_WORK: Duration = Duration::from_millis(10);
+
+/// Makes a retry safe: 1 to 64 bytes of the client's choice, unique for the caller and its org, kept 24 h.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Token(CompactString);
+
+impl Token {
+    /// # Errors
+    /// [`Invalid`] when it is empty, longer, or has a control character.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        limits::token(text)?;
+        Ok(Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An answer: the command is durable and in every later [`Ledger::state`].
+#[derive(Debug)]
+pub struct Done {
+    /// Its commit; of a command that changed nothing, the newest commit then.
+    pub seq: Seq,
+    pub outcome: Outcome,
+    /// The outcome is that of an earlier commit with the same token, without its secret.
+    pub replayed: bool,
+}
+
+/// A ledger, open for writing. There is one per folder; share it by reference or in an `Arc`.
+///
+/// Dropping it without [`Ledger::close`] is safe and like a crash: the next open recovers.
+#[derive(Debug)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    report: OpenReport,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Wakes the ledger's own thread.
+    work: Condvar,
+    /// Taken only by whoever leads, and by `close` when nobody does any more.
+    writer: Mutex<Option<Writer>>,
+    handle: StateHandle,
+    reader: LogReader,
+    queue_max: usize,
+    /// The guarded time of the writer's newest look at the clock.
+    now_ns: AtomicI64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("seq", &self.handle.seq()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    led: bool,
+    /// The ledger's own thread is asked to lead.
+    handed_over: bool,
+    /// Secrets are over, or an attestation is due, and nobody leads.
+    has_work: bool,
+    closed: bool,
+    poisoned: bool,
+}
+
+impl Ledger {
+    pub(super) fn start(mut writer: Writer, report: OpenReport) -> Result<Self, OpenError> {
+        let now = writer.guard.now(writer.clock.now());
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue { has_work: writer.has_work(), ..Queue::default() }),
+            work: Condvar::new(),
+            handle: writer.handle.clone(),
+            reader: writer.log.reader(),
+            queue_max: writer.options.queue_max,
+            now_ns: AtomicI64::new(now.0),
+            writer: Mutex::new(Some(writer)),
+        });
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("keyledger-writer".to_owned()).spawn(move || own.serve());
+        Ok(Self { shared, thread: Some(thread.map_err(OpenError::Thread)?), report })
+    }
+
+    /// Decides `command` and, if it is accepted, makes its events durable.
+    ///
+    /// Returns once the commit is synced and every later [`Ledger::state`] includes it: one flush, shared by all commands waiting
+    /// at that moment. `token` makes a retry safe: one seen in the last 24 h gets its first outcome again, without the
+    /// secret.
+    ///
+    /// # Errors
+    /// - [`ExecuteError::Refused`]: a rule said no; nothing was written.
+    /// - [`ExecuteError::Log`], [`ExecuteError::Vault`]: no room; nothing was written. Revoke, suspend and flag still go.
+    /// - [`ExecuteError::Indeterminate`]: whether the commit survived is unknown. Reopen, then retry with the same `token`.
+    /// - [`ExecuteError::Poisoned`], [`ExecuteError::QueueFull`], [`ExecuteError::Closed`]: nothing was written.
+    pub async fn execute(&self, caller: &Caller, command: Command, token: Option<Token>) -> Result<Done, ExecuteError> {
+        self.submit(caller.clone(), command, token).await
+    }
+
+    /// [`Ledger::execute`] for threads: blocks until the answer is there. Not for tasks of an async runtime.
+    ///
+    /// # Errors
+    /// As [`Ledger::execute`].
+    pub fn execute_blocking(
+        &self,
+        caller: &Caller,
+        command: Command,
+        token: Option<Token>,
+    ) -> Result<Done, ExecuteError> {
+        let (ticket, leads) = self.shared.enqueue(caller.clone(), command, token);
+        if leads {
+            self.shared.lead(Some(&ticket));
+        }
+        ticket.wait()
+    }
+
+    /// Hands a command in and returns at once. Commands are decided in the order they were handed in.
+    pub fn submit(&self, caller: Caller, command: Command, token: Option<Token>) -> Ticket {
+        let (ticket, leads) = self.shared.enqueue(caller, command, token);
+        if leads {
+            self.shared.hand_over();
+        }
+        ticket
+    }
+
+    /// The newest published state, pinned at its seq until it is dropped.
+    pub fn state(&self) -> State {
+        self.shared.handle.state()
+    }
+
+    /// For readers that look up often: every lookup is of the newest published state, without a lock.
+    pub fn handle(&self) -> StateHandle {
+        self.shared.handle.clone()
+    }
+
+    /// The log up to the newest durable commit.
+    pub fn reader(&self) -> &LogReader {
+        &self.shared.reader
+    }
+
+    pub fn meta(&self) -> &Meta {
+        self.shared.reader.meta()
+    }
+
+    /// What opening found and did.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// The guarded time: what expiry is compared with. The wall clock, but never behind what was recorded, and standing
+    /// still after a leap that nobody has accepted.
+    pub fn now(&self) -> Time {
+        // While a group is under way the clock was looked at just now.
+        let Ok(mut writer) = self.shared.writer.try_lock() else { return self.shared.last_now() };
+        if let Some(writer) = writer.as_mut() {
+            let now = writer.guard.now(writer.clock.now());
+            self.shared.now_ns.fetch_max(now.0, Ordering::Relaxed);
+        }
+        self.shared.last_now()
+    }
+
+    /// Whether an earlier write failed. Reads go on; only opening anew helps.
+    pub fn is_poisoned(&self) -> bool {
+        self.shared.lock().poisoned
+    }
+
+    /// Seals every secret anew under `vault_key`: old copies of the keystore are useless then, once the old vault key is
+    /// destroyed (level L1). Keep the new key in a file of its own before this call (`Keystore::rekey`).
+    ///
+    /// # Errors
+    /// [`ExecuteError::Vault`]; [`ExecuteError::Poisoned`], [`ExecuteError::Closed`].
+    pub fn rekey(&self, vault_key: &VaultKey) -> Result<Rekeyed, ExecuteError> {
+        let mut writer = self.shared.writer.lock().map_err(|_| ExecuteError::Poisoned)?;
+        match writer.as_mut() {
+            Some(writer) if writer.failed => Err(ExecuteError::Poisoned),
+            Some(writer) => Ok(writer.rekey(vault_key)?),
+            None => Err(ExecuteError::Closed),
+        }
+    }
+
+    /// Answers what is queued, destroys secrets that are over, attests the state when that is worth it, and closes the log so
+    /// that the next open has nothing to recover.
+    ///
+    /// # Errors
+    /// [`OpenError::Log`], [`ExecuteError::Poisoned`]: the next open recovers; nothing acknowledged is lost.
+    pub fn close(mut self) -> Result<(), OpenError> {
+        self.finish()
+    }
+
+    /// [`Ledger::close`] of a ledger that cannot be given away; after it every command is answered with
+    /// [`ExecuteError::Closed`].
+    ///
+    /// # Errors
+    /// As [`Ledger::close`], and [`ExecuteError::Closed`] the second time.
+    pub fn finish(&mut self) -> Result<(), OpenError> {
+        self.stop();
+        let writer = self.shared.writer.lock().map_err(|_| ExecuteError::Poisoned)?.take();
+        let Some(mut writer) = writer else { return Err(ExecuteError::Closed.into()) };
+        writer.finish();
+        if writer.failed {
+            return Err(ExecuteError::Poisoned.into());
+        }
+        Ok(writer.log.close()?)
+    }
+
+    /// Lets nothing more in, and waits for the ledger's own thread, which answers what is queued.
+    fn stop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has answered its tickets by dropping them.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last_now(&self) -> Time {
+        Time(self.now_ns.load(Ordering::Relaxed))
+    }
+
+    /// Queues a command; true when nobody leads, so that whoever queued it must.
+    fn enqueue(&self, caller: Caller, command: Command, token: Option<Token>) -> (Ticket, bool) {
+        let mut queue = self.lock();
+        let queued = queue.jobs.len();
+        let closed = if queue.poisoned {
+            Some(ExecuteError::Poisoned)
+        } else if queue.closed {
+            Some(ExecuteError::Closed)
+        } else if queued >= self.queue_max {
+            Some(ExecuteError::QueueFull { queued })
+        } else {
+            None
+        };
+        if let Some(error) = closed {
+            return (Ticket::refused(error), false);
+        }
+        let (ticket, reply) = ticket();
+        queue.jobs.push_back(Job { caller, command, token, reply });
+        (ticket, !std::mem::replace(&mut queue.led, true))
+    }
+
+    /// Asks the ledger's own thread to lead. The caller leads now and does no longer.
+    fn hand_over(&self) {
+        self.lock().handed_over = true;
+        self.work.notify_one();
+    }
+
+    /// Runs groups: until nothing is queued, or, for whoever blocks for `own`, until that is answered and another can go on.
+    fn lead(&self, own: Option<&Ticket>) {
+        let leading = Leading(self);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = writer.as_mut() else {
+            // Closed meanwhile: what is queued is answered by dropping it.
+            leading.give_up();
+            return;
+        };
+        let mut jobs = VecDeque::new();
+        let mut woken = Vec::new();
+        loop {
+            self.take_jobs(&mut jobs);
+            writer.run_group(&mut jobs, &mut woken);
+            self.now_ns.fetch_max(writer.guard.last().0, Ordering::Relaxed);
+            for waiter in woken.drain(..) {
+                waiter.wake();
+            }
+            if writer.failed {
+                self.fail(jobs);
+                leading.done();
+                return;
+            }
+            writer.snapshot_if_due();
+            let mut queue = self.lock();
+            while let Some(job) = jobs.pop_back() {
+                queue.jobs.push_front(job);
+            }
+            if queue.jobs.is_empty() {
+                queue.led = false;
+                queue.has_work = writer.has_work();
+                if queue.has_work {
+                    self.work.notify_one();
+                }
+                drop(queue);
+                leading.done();
+                return;
+            }
+            if own.is_some_and(Ticket::is_answered) {
+                queue.handed_over = true;
+                drop(queue);
+                leading.done();
+                self.work.notify_one();
+                return;
+            }
+        }
+    }
+
+    fn take_jobs(&self, jobs: &mut VecDeque<Job>) {
+        let mut queue = self.lock();
+        let count = queue.jobs.len().min(GROUP_FRAMES_MAX);
+        jobs.extend(queue.jobs.drain(..count));
+    }
+
+    /// After a failure: nothing more is taken in, and what is queued is told so.
+    fn fail(&self, mut unwritten: VecDeque<Job>) {
+        let mut queue = self.lock();
+        queue.poisoned = true;
+        queue.led = false;
+        queue.has_work = false;
+        unwritten.append(&mut queue.jobs);
+        drop(queue);
+        for job in unwritten {
+            if let Some(waiter) = job.reply.answer(Err(ExecuteError::Poisoned)) {
+                waiter.wake();
+            }
+        }
+    }
+
+    /// The ledger's own thread: leads when asked to, and does what an idle ledger has to.
+    fn serve(&self) {
+        loop {
+            let mut queue = self.lock();
+            if queue.handed_over {
+                queue.handed_over = false;
+                drop(queue);
+                self.lead(None);
+                continue;
+            }
+            if queue.closed && !queue.led {
+                return;
+            }
+            let patience = if queue.has_work && !queue.led { IDLE_WORK } else { IDLE_REFRESH };
+            let (mut queue, wait) = self.work.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner);
+            if !wait.timed_out() || queue.led || queue.poisoned || queue.closed {
+                continue;
+            }
+            queue.led = true;
+            let has_work = queue.has_work;
+            drop(queue);
+            if !has_work {
+                self.refresh();
+            }
+            self.lead(None);
+        }
+    }
+
+    fn refresh(&self) {
+        if let Ok(mut writer) = self.writer.lock()
+            && let Some(writer) = writer.as_mut()
+        {
+            writer.idle();
+        }
+    }
+}
+
+/// Whoever leads. If it ends in a panic, the ledger is poisoned and everybody is answered.
+struct Leading<'a>(&'a Shared);
+
+impl Leading<'_> {
+    fn done(self) {
+        std::mem::forget(self);
+    }
+
+    fn give_up(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.0.fail(VecDeque::new());
+    }
+}
