@@ -29,7 +29,7 @@ fn options() -> LedgerOptions {
 fn init(disk: &SimDisk) -> Ledger {
     let options = InitOptions { ledger: options(), ..InitOptions::default() };
     let clock = Arc::new(ScriptedClock::at(START.0));
-    Ledger::init(disk.io(), Path::new(DIR), clock, Box::new(SeededDice::new(1)), &options).expect("init")
+    Ledger::init_with(disk.io(), Path::new(DIR), clock, Box::new(SeededDice::new(1)), &options).expect("init")
 }
 
 fn open(disk: &SimDisk, seed: u64) -> Result<Ledger, keyledger::ledger::OpenError> {

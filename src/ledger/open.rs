@@ -119,10 +119,19 @@ struct World {
 
 impl Ledger {
     /// Makes a ledger in `dir` (made if missing) and opens it: log, vault key if there is none, keystore. It has no org yet.
+    /// With the machine's own files, clock and random source.
     ///
     /// # Errors
     /// [`OpenError::Log`] unless the folder is empty, [`OpenError::Vault`].
-    pub fn init(
+    pub fn init(dir: &Path, options: &InitOptions) -> Result<Ledger, OpenError> {
+        Self::init_with(Arc::new(RealIo), dir, Arc::new(SystemClock), Box::<OsDice>::default(), options)
+    }
+
+    /// [`Ledger::init`] in a world of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Ledger::init`].
+    pub fn init_with(
         io: Arc<dyn Io>,
         dir: &Path,
         clock: Arc<dyn Clock>,
