@@ -64,7 +64,8 @@ fn every_acknowledged_event_survives_three_hundred_kills() {
 /// Starts a writer, kills it somewhere in its work, and notes what it said; returns how many events that were.
 fn run_and_kill(ledger: &Ledger, dice: &mut Dice, steps: &mut BTreeMap<String, String>) -> u64 {
     let mut command = ledger.command(&["exercise", "--threads", THREADS]);
-    let mut writer = command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("a start");
+    let mut writer =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("a start");
     let mut stdout = writer.stdout.take().expect("a pipe");
     // Every tenth is killed while it opens, recovering from the kill before.
     if dice.below(10) == 0 {

@@ -88,11 +88,8 @@ impl Demo {
         print_rotation(&mut cx.out, &report)?;
 
         said(cx, "3. The key of ci-deploy is said to have leaked on 14 March: what did it do, make, leave behind?")?;
-        let options = CompromiseOptions {
-            since: Some(Time::parse(SINCE)?),
-            until: Some(until),
-            ..CompromiseOptions::at(as_of)
-        };
+        let options =
+            CompromiseOptions { since: Some(Time::parse(SINCE)?), until: Some(until), ..CompromiseOptions::at(as_of) };
         let report = compromise(&history, &worlds, LEAKED, &options)?;
         print_compromise(&mut cx.out, &report, false)?;
         in_short(cx, &report)?;
@@ -115,7 +112,13 @@ fn in_short(cx: &mut Context, report: &CompromiseReport) -> Result<(), Failure> 
     }
     for (at, alive) in report.alive.iter().enumerate() {
         let title = if at == 0 { "still alive" } else { "           " };
-        cx.out.pieces(&[(Paint::Plain, title), (Paint::Plain, " "), (Paint::Bad, alive.kind), (Paint::Plain, " "), (Paint::Bold, &alive.what)])?;
+        cx.out.pieces(&[
+            (Paint::Plain, title),
+            (Paint::Plain, " "),
+            (Paint::Bad, alive.kind),
+            (Paint::Plain, " "),
+            (Paint::Bold, &alive.what),
+        ])?;
     }
     Ok(())
 }

@@ -181,7 +181,9 @@ impl From<AuditError> for Failure {
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
         let exit = match &error {
-            VaultError::Damaged { .. } | VaultError::ForeignKeystore { .. } | VaultError::NoKeystore { .. } => Exit::Damaged,
+            VaultError::Damaged { .. } | VaultError::ForeignKeystore { .. } | VaultError::NoKeystore { .. } => {
+                Exit::Damaged
+            }
             VaultError::AlreadyThere { .. } => Exit::Refused,
             VaultError::Poisoned { .. } => Exit::Indeterminate,
             _ => Exit::Usage,

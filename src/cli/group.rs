@@ -219,7 +219,9 @@ impl List {
                     Cell::from(&row.path),
                     Cell::from(moment_or(group.created_at, "before the evidence")),
                     Cell::from(row.members.join(", ")),
-                    Cell::from(row.policies.iter().chain(row.inline_policies.keys()).cloned().collect::<Vec<_>>().join(", ")),
+                    Cell::from(
+                        row.policies.iter().chain(row.inline_policies.keys()).cloned().collect::<Vec<_>>().join(", "),
+                    ),
                 ]);
             }
         }

@@ -90,7 +90,8 @@ pub fn is_ledger(cx: &Context, dir: &Path) -> Result<bool, Failure> {
 /// Exit 4 when there is one already.
 pub fn make(cx: &mut Context, dir: &Path) -> Result<Writing, Failure> {
     if is_ledger(cx, dir)? {
-        let text = format!("`{}` holds a ledger already (or what is left of one); choose another folder", dir.display());
+        let text =
+            format!("`{}` holds a ledger already (or what is left of one); choose another folder", dir.display());
         return Err(Failure::new(Exit::Refused, text));
     }
     create(cx, dir)

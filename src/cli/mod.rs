@@ -113,9 +113,7 @@ enum Command {
     #[command(hide = true)]
     Exercise(exercise::Exercise),
     /// Print completions for a shell
-    Completions {
-        shell: Shell,
-    },
+    Completions { shell: Shell },
 }
 
 /// Parses the command line, runs the command and says how it ended.

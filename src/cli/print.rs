@@ -150,7 +150,11 @@ impl Out {
             Some(width) => shown.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
             None => shown.set_content_arrangement(ContentArrangement::Disabled),
         };
-        if self.color { shown.enforce_styling() } else { shown.force_no_tty() };
+        if self.color {
+            shown.enforce_styling()
+        } else {
+            shown.force_no_tty()
+        };
         let header = table.header.iter().map(|name| {
             let cell = TableCell::new(name.to_uppercase());
             if self.color { cell.add_attribute(Attribute::Bold) } else { cell }

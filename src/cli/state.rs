@@ -109,7 +109,8 @@ fn print(cx: &mut Context, summary: &Summary) -> Result<(), Failure> {
         ("evidence", Cell::from(counted(summary.evidence_orgs, "org", "orgs"))),
     ])?;
     if summary.quarantined_by_restore {
-        let warning = "restored from a backup and not accepted yet: every key is quarantined (`keyledger restore accept`)";
+        let warning =
+            "restored from a backup and not accepted yet: every key is quarantined (`keyledger restore accept`)";
         cx.out.pieces(&[(Paint::Bad, warning)])?;
     }
     Ok(())

@@ -313,7 +313,9 @@ impl List {
                     Cell::from(row.role),
                     Cell::from(if row.deleted_at.is_some() { format!("{created}, deleted") } else { created }),
                     Cell::from(row.groups.join(", ")),
-                    Cell::from(row.policies.iter().chain(row.inline_policies.keys()).cloned().collect::<Vec<_>>().join(", ")),
+                    Cell::from(
+                        row.policies.iter().chain(row.inline_policies.keys()).cloned().collect::<Vec<_>>().join(", "),
+                    ),
                     Cell::from(row.keys.join(", ")),
                 ]);
             }

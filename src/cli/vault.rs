@@ -110,7 +110,9 @@ fn beside(old: &Path) -> PathBuf {
 
 /// Finishes a rekey that was cut off: whichever key the keystore is sealed under stays. Whether that was the new one.
 fn go_on(cx: &Context, dir: &Path, old: &Path, new: &Path) -> Result<bool, Failure> {
-    let Ok(waiting) = VaultKey::read(cx.io.as_ref(), &VaultKeySource::File(new.to_path_buf())) else { return Ok(false) };
+    let Ok(waiting) = VaultKey::read(cx.io.as_ref(), &VaultKeySource::File(new.to_path_buf())) else {
+        return Ok(false);
+    };
     let ledger_id = LogReader::open(cx.io.clone(), dir)?.meta().ledger_id;
     if inspect(cx.io.as_ref(), &dir.join("keys"), ledger_id)?.vault_key == waiting.id() {
         put_in_place(cx, new, old)?;

@@ -126,8 +126,18 @@ fn print(cx: &mut Context, whole: &Whole, report: &VerifyReport) -> Result<(), F
     cx.out.fields(&[
         ("ledger", verdict),
         ("commits", Cell::from(grouped(whole.last_seq))),
-        ("segments", Cell::from(format!("{}, {} bytes", counted(whole.segments, "file", "files"), grouped(whole.bytes)))),
-        ("walked", Cell::from(if whole.quick { "seals alone: finds rot, not tampering".to_owned() } else { format!("{} frames", grouped(whole.frames_walked)) })),
+        (
+            "segments",
+            Cell::from(format!("{}, {} bytes", counted(whole.segments, "file", "files"), grouped(whole.bytes))),
+        ),
+        (
+            "walked",
+            Cell::from(if whole.quick {
+                "seals alone: finds rot, not tampering".to_owned()
+            } else {
+                format!("{} frames", grouped(whole.frames_walked))
+            }),
+        ),
         ("chain head", Cell::from(&whole.chain_head)),
         ("tree root", Cell::from(&whole.tree_root)),
         ("witness", Cell::from(format!("acknowledged up to seq {}", whole.witnessed_seq))),

@@ -242,7 +242,12 @@ fn branch(out: &mut Out, node: &Node, depth: usize) -> Result<(), Failure> {
         };
         let line = format!("{indent}     {} {}: ", moment(act.row.effective_at.0), act.kind);
         let outcome = if act.row.outcome == "ok" { String::new() } else { format!(" [{}]", act.row.outcome) };
-        out.pieces(&[(Paint::Dim, &line), (Paint::Plain, &act.row.summary), (Paint::Bad, &outcome), (Paint::Warn, stands)])?;
+        out.pieces(&[
+            (Paint::Dim, &line),
+            (Paint::Plain, &act.row.summary),
+            (Paint::Bad, &outcome),
+            (Paint::Warn, stands),
+        ])?;
     }
     node.children.iter().try_for_each(|child| branch(out, child, depth + 1))?;
     if node.truncated {

@@ -129,7 +129,8 @@ fn print_life(out: &mut Out, id: &str, life: &Life) -> Result<(), Failure> {
     for chapter in &life.history {
         show::fact(out, &chapter.row, true)?;
         if chapter.status_before != chapter.status_after {
-            let (before, after) = (chapter.status_before.unwrap_or("nothing"), chapter.status_after.unwrap_or("nothing"));
+            let (before, after) =
+                (chapter.status_before.unwrap_or("nothing"), chapter.status_after.unwrap_or("nothing"));
             out.line(format!("        status: {before} → {after}"))?;
         }
     }
@@ -145,7 +146,12 @@ fn print_secrets(out: &mut Out, life: &Life) -> Result<(), Failure> {
             _ => "past its deadline",
         };
         let last = secret.last_used.map(|at| format!(", last used {}", moment(at.0))).unwrap_or_default();
-        out.line(format!("secret v{}: set {}, {state}, {} uses{last}", secret.version, moment(secret.set_at.0), secret.uses))?;
+        out.line(format!(
+            "secret v{}: set {}, {state}, {} uses{last}",
+            secret.version,
+            moment(secret.set_at.0),
+            secret.uses
+        ))?;
     }
     Ok(())
 }

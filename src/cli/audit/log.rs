@@ -29,7 +29,13 @@ pub struct Log {
     #[arg(long, value_name = "ID", help_heading = "Which events (all that are given must hold)")]
     key: Option<String>,
     /// Only what is about the key, or only what it caused
-    #[arg(long, value_name = "PART", default_value = "either", hide_short_help = true, help_heading = "Which events (all that are given must hold)")]
+    #[arg(
+        long,
+        value_name = "PART",
+        default_value = "either",
+        hide_short_help = true,
+        help_heading = "Which events (all that are given must hold)"
+    )]
     key_part: Part,
     /// About this user or caused by it, under any name it had
     #[arg(long, value_name = "NAME", help_heading = "Which events (all that are given must hold)")]
@@ -53,7 +59,12 @@ pub struct Log {
     #[arg(long, value_name = "NAME", help_heading = "Which events (all that are given must hold)")]
     call: Option<String>,
     /// By this surface: cli, native, console, aws-iam, …
-    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = "Which events (all that are given must hold)")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide_short_help = true,
+        help_heading = "Which events (all that are given must hold)"
+    )]
     dialect: Option<String>,
     /// 2026-03-01T09:00Z, 7d for the last seven days, or seq:1234
     #[arg(long, value_name = "WHEN", help_heading = "Which events (all that are given must hold)")]
@@ -128,8 +139,7 @@ impl Log {
         let query = Query::of(asked, &history, &reading.worlds)?;
         let mut failed = None;
         let shown = facts::rows(&history, &reading.worlds, &query, &mut |row| {
-            let printed =
-                if cx.out.json { cx.out.json(&row) } else { show::fact(&mut cx.out, &row, !self.brief) };
+            let printed = if cx.out.json { cx.out.json(&row) } else { show::fact(&mut cx.out, &row, !self.brief) };
             match printed {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(failure) => {

@@ -88,7 +88,8 @@ impl Rotation {
             attribution: self.attribution || cx.out.json,
             ..RotationOptions::at(as_of)
         };
-        let unknown = options.questions.iter().find(|asked| !crate::audit::rotation::QUESTIONS.contains(&asked.as_str()));
+        let unknown =
+            options.questions.iter().find(|asked| !crate::audit::rotation::QUESTIONS.contains(&asked.as_str()));
         if let Some(asked) = unknown {
             let known = crate::audit::rotation::QUESTIONS.join(", ");
             return Err(Failure::usage(format!("no question `{asked}` is answered here; those are {known}")));
@@ -135,7 +136,10 @@ pub fn print_report(out: &mut Out, report: &RotationReport) -> Result<(), Failur
                 Cell::from(&row.old),
                 Cell::from(&row.new),
                 Cell::new(late, Paint::Warn),
-                Cell::from(format!("{:.1} d", f64::from(u32::try_from(row.overlap_seconds / 360).unwrap_or(0)) / 240.0)),
+                Cell::from(format!(
+                    "{:.1} d",
+                    f64::from(u32::try_from(row.overlap_seconds / 360).unwrap_or(0)) / 240.0
+                )),
                 Cell::from(if row.old_uses_after > 0 { row.old_uses_after.to_string() } else { String::new() }),
             ]);
         }
@@ -169,7 +173,10 @@ pub fn print_report(out: &mut Out, report: &RotationReport) -> Result<(), Failur
         }
     }
     out.line("")?;
-    out.pieces(&[(Paint::Dim, &format!("digest of the day: {} over {} nouns", report.snapshot.digest, report.snapshot.rows))])?;
+    out.pieces(&[(
+        Paint::Dim,
+        &format!("digest of the day: {} over {} nouns", report.snapshot.digest, report.snapshot.rows),
+    )])?;
     out.pieces(&[(Paint::Dim, &format!("answers {}", report.questions.join(", ")))])
 }
 

@@ -3,8 +3,8 @@
 //! Not here: JSON; the reports serialize themselves.
 
 use crate::audit::report::{Attribution, FactRow};
-use crate::cli::print::{Out, Paint, moment};
 use crate::cli::Failure;
+use crate::cli::print::{Out, Paint, moment};
 use std::fmt::Write as _;
 
 /// One fact: when, which, who, what; then what it changed.

@@ -1,16 +1,16 @@
 //! `import cloudtrail`: records become evidence; every one ends as imported, duplicate or rejected, and the totals are printed.
 
+use crate::audit::Worlds;
 use crate::cli::key::row::KeyRow;
 use crate::cli::print::{Cell, Paint, Table, grouped};
 use crate::cli::progress::Progress;
 use crate::cli::view::views;
 use crate::cli::writing::{Writing, options};
 use crate::cli::{Context, Done, Exit, Failure, init};
-use crate::audit::Worlds;
-use crate::ledger::{Command, LedgerOptions, Ticket};
 use crate::ledger::import::{
     EvidenceSink, ImportCounts, ImportError, ImportOptions, Progress as Far, Rejection, import_cloudtrail,
 };
+use crate::ledger::{Command, LedgerOptions, Ticket};
 use crate::log::{LogReader, WitnessMode};
 use crate::model::{AccountId, Event};
 use crate::state::Recorded;

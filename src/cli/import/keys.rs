@@ -99,7 +99,8 @@ impl Keys {
             cx.out.table(&table)?;
             let numbers = [totals.records, totals.imported, totals.duplicates, totals.rejected].map(grouped);
             let [records, imported, unchanged, rejected] = numbers;
-            cx.out.line(format!("{records} keys: {imported} imported, {unchanged} already there, {rejected} rejected"))?;
+            cx.out
+                .line(format!("{records} keys: {imported} imported, {unchanged} already there, {rejected} rejected"))?;
         }
         Ok(if totals.rejected > 0 && totals.imported == 0 { Exit::Refused } else { Exit::Done })
     }
@@ -134,7 +135,8 @@ impl Keys {
         };
         let import = ImportAccessKey { access_key_id: id.clone(), secret: Arc::new(secret), key };
         let wrote = writing.execute(Command::ImportKey { org, key: Box::new(import) })?;
-        let inactive = |text: &str| ["inactive", "suspended", "disabled"].iter().any(|word| text.eq_ignore_ascii_case(word));
+        let inactive =
+            |text: &str| ["inactive", "suspended", "disabled"].iter().any(|word| text.eq_ignore_ascii_case(word));
         if status.is_some_and(|status| inactive(&status)) {
             writing.execute(Command::SuspendKey { key: id })?;
         }

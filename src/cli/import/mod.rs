@@ -18,8 +18,10 @@ pub enum Import {
                             `aws cloudtrail lookup-events`, gzip or plain. Repeat it to go on where it was cut off.")]
     Cloudtrail(cloudtrail::Cloudtrail),
     /// Existing access keys with their secrets, from CSV or JSON lines
-    #[command(after_help = "Columns:  access_key_id, secret_access_key, user_name, bucket, label, description, buckets, \
-                            policies, status, expires_at\nExample:  keyledger import keys accessKeys.csv --user alice")]
+    #[command(
+        after_help = "Columns:  access_key_id, secret_access_key, user_name, bucket, label, description, buckets, \
+                            policies, status, expires_at\nExample:  keyledger import keys accessKeys.csv --user alice"
+    )]
     Keys(keys::Keys),
 }
 

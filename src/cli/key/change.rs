@@ -7,7 +7,7 @@ use super::row::KeyRow;
 use crate::cli::args::{grant, span, tag, tags, version};
 use crate::cli::confirm::confirm;
 use crate::cli::view::View;
-use crate::cli::{Context, Done, Failure, Wrote, Writing};
+use crate::cli::{Context, Done, Failure, Writing, Wrote};
 use crate::ledger::{Command as Order, Target};
 use crate::model::{AccessKeyId, Grant, Tags};
 use crate::state::KeyRecord;

@@ -90,9 +90,10 @@ impl List {
             && self.status.is_none_or(|asked| asked == status)
             && self.label.as_ref().is_none_or(|label| key.label.contains(label.as_str()))
             && self.bucket.as_ref().is_none_or(bucket_fits)
-            && self.user.as_ref().is_none_or(|user| {
-                view.user_name(key).is_some_and(|name| name.eq_ignore_ascii_case(user))
-            })
+            && self
+                .user
+                .as_ref()
+                .is_none_or(|user| view.user_name(key).is_some_and(|name| name.eq_ignore_ascii_case(user)))
     }
 }
 

@@ -58,7 +58,9 @@ pub enum Key {
     /// Stop one of two live secrets now
     Retire(change::Retire),
     /// Flag it as compromised
-    #[command(after_help = "Example:  keyledger key flag NQAK7Q2M4T8XW1PC5DRE --quarantine --note 'seen on a paste site'")]
+    #[command(
+        after_help = "Example:  keyledger key flag NQAK7Q2M4T8XW1PC5DRE --quarantine --note 'seen on a paste site'"
+    )]
     Flag(change::FlagArgs),
     /// Take the flag away
     Clear(change::Which),

@@ -136,7 +136,12 @@ impl KeyDetail {
             row: KeyRow::of(view, key),
             description: more.description.to_string(),
             tags: more.tags.clone(),
-            inline_policies: key.rights().inline.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+            inline_policies: key
+                .rights()
+                .inline
+                .iter()
+                .map(|(name, text)| (name.to_string(), text.to_string()))
+                .collect(),
             default_allow: key.marks.has(crate::state::Marks::DEFAULT_ALLOW),
             secrets: key.secrets().map(|secret| secret_row(secret, view.now)).collect(),
             replaces: more.links.replaces.map(name),
