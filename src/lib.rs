@@ -5,9 +5,9 @@
 //! highest first; a module names only modules with a smaller number (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod audit;
 pub mod ledger;
 pub mod log;
 pub mod model;
