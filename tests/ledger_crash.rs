@@ -159,7 +159,7 @@ fn check(disk: &SimDisk, told: &Told, hashes: &[[u8; 32]], seed: u64) {
     for (path, _) in disk.files() {
         let bytes = disk.peek(&path).expect("there");
         let text = String::from_utf8_lossy(&bytes);
-        assert!(!told.secrets.values().any(|secret| text.contains(secret)), "{disk:?}: {path:?}");
+        assert!(!told.secrets.values().any(|secret| text.contains(secret)), "{disk:?}: {}", path.display());
     }
 }
 

@@ -117,7 +117,7 @@ impl Drop for Writing {
         match self.ledger.finish() {
             Ok(()) | Err(OpenError::Execute(ExecuteError::Closed | ExecuteError::Poisoned)) => {}
             Err(error) => {
-                tracing::warn!("the ledger was not closed in good order, so the next open recovers it: {error}")
+                tracing::warn!("the ledger was not closed in good order, so the next open recovers it: {error}");
             }
         }
     }
