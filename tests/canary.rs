@@ -2,7 +2,7 @@
 //!
 //! Every command of the program is run, with diagnostics at their loudest, over a ledger that holds a secret whose text is known.
 //! Then every byte that was said or stored is searched for it.
-
+#![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods, reason = "a test stands outside and spoils real files")]
 
 mod common;

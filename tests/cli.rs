@@ -1,7 +1,7 @@
 //! tests/cli.rs: the real program, as a person or a script uses it.
 //!
 //! Not here: rules (`decide`), reports (`audit`); here it is exit codes, shapes, and what stands where.
-
+#![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods, reason = "a test stands outside and spoils real files")]
 
 mod common;
