@@ -34,7 +34,7 @@ impl fmt::Display for Seq {
 macro_rules! uid {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(#[serde(with = "super::bytes")] pub [u8; 16]);
 
@@ -43,6 +43,14 @@ macro_rules! uid {
             #[must_use]
             pub fn derived(parts: &[&[u8]]) -> Self {
                 Self(derive(concat!("keyledger 2026-11 ", stringify!($name)), parts))
+            }
+        }
+
+        impl std::hash::Hash for $name {
+            /// A uid is drawn or hashed, so half of it spreads as well as all of it; a table's own seed does the rest.
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                let [a, b, c, d, e, f, g, h, ..] = self.0;
+                state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
             }
         }
 

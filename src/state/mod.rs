@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod handle;
 pub mod history;
 mod keys;
+mod nouns;
 pub mod record;
 mod root;
 pub mod snapshot;
