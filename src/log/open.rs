@@ -291,12 +291,14 @@ pub(super) fn begin_segment(
     header: &SegmentHeader,
 ) -> Result<Active, LogError> {
     spares.ensure(1)?;
-    let (file, spare) = spares.take()?;
     let path = segment::path(dir, header.base_seq);
     let bytes = header.encode();
-    file.write_all_at(&bytes, 0).map_err(LogError::io("write", &spare))?;
-    file.datasync().map_err(LogError::io("flush", &spare))?;
-    io.rename(&spare, &path).map_err(LogError::io("rename a spare segment to", &path))?;
+    let file = spares.take(|file, spare| {
+        file.write_all_at(&bytes, 0).map_err(LogError::io("write", spare))?;
+        file.datasync().map_err(LogError::io("flush", spare))?;
+        io.rename(spare, &path).map_err(LogError::io("rename a spare segment to", &path))?;
+        Ok(file)
+    })?;
     let folder = dir.join(FOLDER);
     io.sync_dir(&folder).map_err(LogError::io("flush", &folder))?;
     let mut hasher = SealHasher::new();

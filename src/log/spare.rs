@@ -113,8 +113,11 @@ impl Spares {
         Ok(())
     }
 
-    /// Takes one out: an open file of zeros, flushed, and the path it still has. The caller renames it at once.
-    pub fn take(&self) -> Result<(Arc<dyn IoFile>, PathBuf), LogError> {
+    /// Takes one out: `begin` gets an open file of zeros, flushed, and its path, and gives it another name.
+    ///
+    /// INVARIANT: the lock is held until `begin` has returned. Before the rename the file still has a spare's name, and a
+    /// thread that found that name missing from its list would fill it with zeros again, under the segment's own frames.
+    pub fn take<T>(&self, begin: impl FnOnce(Arc<dyn IoFile>, &Path) -> Result<T, LogError>) -> Result<T, LogError> {
         let mut files = self.shared.lock();
         let place = files.iter().position(|file| !matches!(file, Spare::Missing)).unwrap_or(0);
         self.shared.check(&mut files, place)?;
@@ -122,7 +125,7 @@ impl Spares {
             return Err(LogError::DiskFull { dir: self.shared.dir.clone() });
         };
         self.shared.count(&files);
-        Ok((file, self.shared.path(place)))
+        begin(file, &self.shared.path(place))
     }
 }
 
