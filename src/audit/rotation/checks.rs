@@ -66,10 +66,9 @@ impl<'a> Checks<'a> {
     fn age(&self, key: &KeyRecord, trail: &Trail, findings: &mut Vec<Finding>) {
         let max = max_age_days(self.worlds, self.options, key);
         let (since, known) = match key.secret_set_at {
-            // Older than the evidence: at least as old as its first trace.
-            Time::MIN => match trail.first_used.map(|(at, _)| at).or_else(|| self.worlds.span_of(key.org).map(|s| s.0))
-            {
-                Some(first) => (first, false),
+            // Nobody saw it made, so it is older than the evidence.
+            Time::MIN => match self.worlds.span_of(key.org) {
+                Some((first, _)) => (first, false),
                 None => return,
             },
             at => (at, true),
@@ -79,8 +78,11 @@ impl<'a> Checks<'a> {
             return;
         }
         let severity = if days > 2 * i64::from(max) { Severity::High } else { Severity::Medium };
-        let least = if known { "" } else { "at least " };
-        let detail = format!("its secret is {least}{days} days old; {max} are allowed");
+        let detail = if known {
+            format!("its secret is {days} days old; {max} are allowed")
+        } else {
+            format!("older than the evidence, so at least {days} days; {max} are allowed")
+        };
         let event = trail.secret.or(trail.first_used.map(|(_, event)| event));
         findings.push(Finding {
             days: Some(days - i64::from(max)),
