@@ -6,6 +6,8 @@
 #![deny(unsafe_code)]
 
 pub mod audit;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod ledger;
 pub mod log;
 pub mod model;

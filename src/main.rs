@@ -1,1 +1,5 @@
-fn main() {}
+//! The program: parse, run, exit code. Everything else is `keyledger::cli`.
+
+fn main() -> std::process::ExitCode {
+    keyledger::cli::run()
+}

@@ -8,12 +8,12 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use keyledger::ledger::import::reader::Reader;
+use keyledger::ledger::import::reader::{Item, Reader};
 use keyledger::ledger::import::{
     EvidenceSink, ImportCounts, ImportError, ImportOptions, Rejection, import_cloudtrail, uids,
 };
 use keyledger::model::{
-    AccessKeyId, AccountId, Event, EvidenceRecord, Holder, IdentityKind, KeyOwner, Observed, Outcome, Rank, Time,
+    AccessKeyId, AccountId, Event, EvidenceRecord, Holder, IdentityKind, KeyOwner, Observed, Outcome, Rank, Time, codec,
 };
 use keyledger::sys::RealIo;
 use std::collections::{BTreeMap, BTreeSet};
@@ -555,6 +555,58 @@ fn no_prefix_cut_or_flipped_byte_makes_an_import_panic_or_lose_count() {
     }
 }
 
+#[test]
+fn where_the_pieces_of_a_file_are_cut_makes_no_difference() {
+    let mut seed = 11_u64;
+    let mut dice = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let tokens =
+        ["{", "}", "[", "]", "\"", ",", ":", "\\", "\n", "\n{", "{\"eventVersion\":", "\"Records\":[", " ", "x", "[[["];
+    let deep = "[".repeat(70);
+    for round in 0..60 {
+        let (before, between, after) =
+            [("{\"Records\":[", ",", "]}"), ("", "\n", "\n"), ("[\n", ",\n  ", "\n]\n{\"Events\":[]}")][round % 3];
+        let mut text = before.to_owned() + &records(0..700).join(between) + after;
+        for _ in 0..dice(12) {
+            let at = dice(text.len());
+            match dice(4) {
+                0 => text.insert_str(at, tokens[dice(tokens.len())]),
+                1 => text.insert_str(at, &deep),
+                2 => drop(text.drain(at..(at + dice(3)).min(text.len()))),
+                _ => drop(text.drain(at..(at + dice(3_000)).min(text.len()))),
+            }
+        }
+        let folder = TempDir::new().unwrap();
+        let mut seen: Option<Vec<String>> = None;
+        for shift in [0, 1, 7, 40 + dice(1_000)] {
+            // Blanks in front move every cut of the file through its content.
+            let path = write(&folder, "file", " ".repeat(shift) + &text);
+            let mut reader = Reader::open(&RealIo, &path, 1 << 20);
+            let mut items = Vec::new();
+            while let Some(block) = reader.next_block(Vec::new()) {
+                for item in &block.items {
+                    items.push(match item {
+                        Item::Record { start, end } => {
+                            format!("{} {}", block.base + *start as u64 - shift as u64, end - start)
+                        }
+                        Item::Rejected { offset, reason } => {
+                            // Faults are told with places of their own.
+                            let what = reason.split(" at byte ").next().unwrap_or_default();
+                            format!("{} {what}", offset - shift as u64)
+                        }
+                    });
+                }
+            }
+            match &seen {
+                None => seen = Some(items),
+                Some(first) => assert_eq!(&items, first, "round {round}, shifted by {shift}"),
+            }
+        }
+    }
+}
+
 // What a record becomes
 
 #[test]
@@ -840,7 +892,7 @@ fn batches_fit_a_commit() {
         assert!((1..=512).contains(&events.len()));
         let mut bytes = Vec::new();
         for event in events {
-            keyledger::model::codec::encode_value(event, &mut bytes).unwrap();
+            codec::encode_value(event, &mut bytes).unwrap();
         }
         assert!(bytes.len() <= 200_000, "{} bytes in {} events", bytes.len(), events.len());
     }
@@ -868,6 +920,11 @@ fn the_fixtures_tell_the_story_their_readme_tells() {
     assert_eq!(imported.rejections, []);
     let counts = ImportCounts { records: 361, imported: 340, duplicates: 21, rejected: 0 };
     assert_eq!(imported.counts, counts);
+    for event in imported.sink.events() {
+        let mut bytes = Vec::new();
+        codec::encode_value(event, &mut bytes).unwrap();
+        assert_eq!(codec::decode_value::<Event>(&bytes).unwrap(), (event.clone(), bytes.len()));
+    }
     let leaked = AccessKeyId::parse("AKIA4VQ2H7M9TX5RWLE3").unwrap();
     let folded = imported.sink.folded();
     let made_by = |maker: &AccessKeyId| -> Vec<String> {

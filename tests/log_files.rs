@@ -121,3 +121,36 @@ fn an_empty_folder_is_no_ledger_and_a_ledger_is_not_made_twice() {
     LogWriter::create(io(), folder.path(), &params(), &small()).unwrap().close().unwrap();
     assert!(matches!(LogWriter::create(io(), folder.path(), &params(), &small()), Err(LogError::AlreadyExists { .. })));
 }
+
+#[test]
+fn a_group_in_flight_is_published_when_it_is_finished_and_the_next_one_is_built_meanwhile() {
+    for witness in [WitnessMode::Strict, WitnessMode::Lazy] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = LogOptions { witness, ..small() };
+        let mut writer = LogWriter::create(io(), folder.path(), &params(), &options).unwrap();
+        let reader = writer.reader();
+        let mut last = 0;
+        for group in 0..200 {
+            for _ in 0..1 + group % 5 {
+                let seq = writer.last_seq() + 1;
+                writer.append(frame(seq, &payload(seq))).unwrap();
+            }
+            assert_eq!(writer.commit_finish().unwrap().seq(), last);
+            assert_eq!((reader.last_seq(), writer.durable_seq()), (last, last));
+            last = writer.last_seq();
+            writer.commit_start(0).unwrap();
+        }
+        // A group built and dropped while another is in flight.
+        writer.append(frame(last + 1, b"never mind")).unwrap();
+        writer.discard_group();
+        assert_eq!(writer.last_seq(), last);
+        assert_eq!(writer.commit(0).unwrap().seq(), last);
+        check(&reader, last);
+        writer.append(frame(last + 1, &payload(last + 1))).unwrap();
+        writer.commit_start(0).unwrap();
+        writer.close().unwrap();
+        let (writer, recovery) = LogWriter::open(io(), folder.path(), &options).unwrap();
+        assert!(recovery.clean && writer.last_seq() == last + 1);
+        check(&writer.reader(), last + 1);
+    }
+}

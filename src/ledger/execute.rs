@@ -224,6 +224,15 @@ impl Ledger {
     /// # Errors
     /// [`OpenError::Log`], [`ExecuteError::Poisoned`]: the next open recovers; nothing acknowledged is lost.
     pub fn close(mut self) -> Result<(), OpenError> {
+        self.finish()
+    }
+
+    /// [`Ledger::close`] of a ledger that cannot be given away; after it every command is answered with
+    /// [`ExecuteError::Closed`].
+    ///
+    /// # Errors
+    /// As [`Ledger::close`], and [`ExecuteError::Closed`] the second time.
+    pub fn finish(&mut self) -> Result<(), OpenError> {
         self.stop();
         let writer = self.shared.writer.lock().map_err(|_| ExecuteError::Poisoned)?.take();
         let Some(mut writer) = writer else { return Err(ExecuteError::Closed.into()) };

@@ -27,6 +27,7 @@
 )]
 
 mod bytes;
+mod commit;
 mod derived;
 mod error;
 mod follow;
@@ -34,6 +35,7 @@ mod frame;
 mod judge;
 mod map;
 mod meta;
+mod open;
 mod reader;
 mod recovery;
 mod segment;

@@ -2,7 +2,7 @@
 //!
 //! - A file is itself, whatever its name.
 //! - A folder is all files in and under it whose names end in `.json`, `.jsonl`, `.ndjson` or `.gz`, whatever their case,
-//!   but none whose name starts with a dot.
+//!   but none whose name starts with a dot. Links to folders inside it are not followed.
 //! - A pattern (`*`, `?`, `[…]`, `**` for folders) is the files and folders it matches; a file that has this very name
 //!   goes before.
 //!

@@ -3,7 +3,7 @@
 //! The shape is told by content: `{"Records": […]}` and `{"Events": […]}` (also after other fields, also several in a
 //! row), lists, JSON lines, single objects, any of them one after another. Only the text between the last whole record and
 //! the end of a piece is carried on, so memory does not grow with the file: a record longer than the bound, or nested
-//! deeper than [`DEPTH_MAX`], is scanned past and rejected.
+//! deeper than 64 levels, is scanned past and rejected.
 //!
 //! After a fault the scan goes on where a record plainly begins (`lost`).
 //!

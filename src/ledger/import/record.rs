@@ -120,7 +120,7 @@ impl Parsed {
     }
 }
 
-/// Reads the bytes of one record and does nothing with it: the floor that an import is measured against.
+/// Reads the JSON of one record and does nothing with it.
 ///
 /// # Errors
 /// [`Reject`] when the bytes are not a JSON object.
@@ -263,16 +263,21 @@ fn event_id(text: Option<&str>, record: &[u8]) -> [u8; 16] {
 
 /// The 16 bytes of `8-4-4-4-12` hexadecimal digits.
 fn uuid(text: &str) -> Option<[u8; 16]> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 36 || [8, 13, 18, 23].iter().any(|at| bytes[*at] != b'-') {
+    /// Where each byte's two digits stand.
+    const DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    if [8, 13, 18, 23].iter().any(|at| bytes[*at] != b'-') {
         return None;
     }
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
     let mut uuid = [0; 16];
-    let mut digits = bytes.iter().enumerate().filter(|(at, _)| ![8, 13, 18, 23].contains(at)).map(|(_, digit)| digit);
-    for slot in &mut uuid {
-        let mut nibble = || digits.next().and_then(|digit| (*digit as char).to_digit(16));
-        let (high, low) = (nibble()?, nibble()?);
-        *slot = u8::try_from(high * 16 + low).ok()?;
+    for (byte, at) in uuid.iter_mut().zip(DIGITS) {
+        *byte = value(bytes[at])? << 4 | value(bytes[at + 1])?;
     }
     Some(uuid)
 }
