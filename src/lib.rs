@@ -15,3 +15,8 @@ pub mod policy;
 pub mod state;
 pub mod sys;
 pub mod vault;
+
+/// The README's example, compiled and run as a documentation test.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

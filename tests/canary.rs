@@ -2,6 +2,8 @@
 //!
 //! Every command of the program is run, with diagnostics at their loudest, over a ledger that holds a secret whose text is known.
 //! Then every byte that was said or stored is searched for it.
+#![cfg(feature = "cli")]
+#![allow(clippy::disallowed_methods, reason = "a test stands outside and spoils real files")]
 
 mod common;
 
@@ -23,7 +25,7 @@ const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","
 /// The forms a secret might hide in.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     use base64::Engine as _;
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = secret.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let wide = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let reversed: Vec<u8> = secret.bytes().rev().collect();
     let base64 = |text: &str| base64::engine::general_purpose::STANDARD_NO_PAD.encode(text).into_bytes();

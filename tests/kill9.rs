@@ -4,6 +4,7 @@
 //! the ledger has acknowledged it; what was read from its pipe before the kill must be true after the reopen.
 //!
 //! Not here: what a lost machine does to files that were not flushed (`crash`).
+#![cfg(feature = "cli")]
 
 mod common;
 

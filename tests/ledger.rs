@@ -46,7 +46,8 @@ impl Place {
     fn init(&mut self) -> (Ledger, OrgUid) {
         let options = InitOptions { ledger: Self::options(), ..InitOptions::default() };
         let dice = self.dice();
-        let ledger = Ledger::init(Arc::new(RealIo), self.path(), self.clock.clone(), dice, &options).expect("init");
+        let ledger =
+            Ledger::init_with(Arc::new(RealIo), self.path(), self.clock.clone(), dice, &options).expect("init");
         let create = Command::CreateOrg {
             name: "acme".into(),
             account: Some(AccountId(123_456_789_012)),
@@ -447,7 +448,7 @@ fn an_interrupted_init_is_finished_by_the_next_open() {
     let mut place = Place::new();
     let options = InitOptions { ledger: Place::options(), ..InitOptions::default() };
     let dice = place.dice();
-    let ledger = Ledger::init(Arc::new(RealIo), place.path(), place.clock.clone(), dice, &options).expect("init");
+    let ledger = Ledger::init_with(Arc::new(RealIo), place.path(), place.clock.clone(), dice, &options).expect("init");
     drop(ledger);
     std::fs::remove_dir_all(place.path().join("keys")).expect("removed");
     std::fs::remove_file(place.path().join("vault.key")).expect("removed");

@@ -131,7 +131,7 @@ fn a_group_in_flight_is_published_when_it_is_finished_and_the_next_one_is_built_
         let reader = writer.reader();
         let mut last = 0;
         for group in 0..200 {
-            for _ in 0..1 + group % 5 {
+            for _ in 0..=(group % 5) {
                 let seq = writer.last_seq() + 1;
                 writer.append(frame(seq, &payload(seq))).unwrap();
             }

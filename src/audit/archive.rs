@@ -91,11 +91,15 @@ impl History for Archive {
         if range.is_empty() {
             return Ok(());
         }
-        let plan = Plan { range, ..plan.clone() };
         match &self.index {
-            None => scan::walk(&self.reader, std::slice::from_ref(&plan.range), &plan, fits, each),
-            Some(index) if plan.terms.is_empty() => scan::walk(&self.reader, &index.ranges(&plan), &plan, fits, each),
-            Some(index) => scan::read(&self.reader, &index.candidates(&plan), &plan, fits, each),
+            None => scan::walk(&self.reader, &[range], plan, fits, each),
+            Some(index) if plan.terms.is_empty() => {
+                scan::walk(&self.reader, &index.ranges(plan, &range), plan, fits, each)
+            }
+            Some(index) => {
+                let chosen = scan::Chosen { reader: &self.reader, place_of: &|seq| index.place_of(seq) };
+                scan::read(&chosen, &index.candidates(plan, &range), plan, fits, each)
+            }
         }
     }
 }

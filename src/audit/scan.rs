@@ -16,6 +16,8 @@ use std::ops::{ControlFlow, RangeInclusive};
 const PIECE: u64 = 4_096;
 /// Commits in a piece when they are chosen one by one.
 const CHOSEN: usize = 256;
+/// Commits that are asked for ahead of the one in hand.
+const AHEAD: usize = 4;
 /// Fewer chosen commits than this are read on the caller's thread.
 const ALONE: usize = 128;
 
@@ -26,15 +28,15 @@ pub(super) fn threads() -> usize {
 
 /// What to read, piece by piece.
 enum Pieces<'a> {
-    Ranges(Vec<RangeInclusive<u64>>),
-    Chosen(Vec<&'a [u64]>),
+    Ranges(&'a LogReader, Vec<RangeInclusive<u64>>),
+    Chosen(&'a Chosen<'a>, Vec<&'a [u64]>),
 }
 
 impl Pieces<'_> {
     fn len(&self) -> usize {
         match self {
-            Pieces::Ranges(ranges) => ranges.len(),
-            Pieces::Chosen(seqs) => seqs.len(),
+            Pieces::Ranges(_, ranges) => ranges.len(),
+            Pieces::Chosen(_, seqs) => seqs.len(),
         }
     }
 }
@@ -73,45 +75,73 @@ pub(super) fn walk(
     if plan.reverse {
         pieces.reverse();
     }
-    run(reader, &Pieces::Ranges(pieces), plan, fits, each)
+    run(&Pieces::Ranges(reader, pieces), plan, fits, each)
+}
+
+/// Chosen commits, and where their frames are.
+pub(super) struct Chosen<'a> {
+    pub reader: &'a LogReader,
+    /// Segment and offset of a frame; `None`: the log finds it.
+    pub place_of: &'a (dyn Fn(u64) -> Option<(u64, u64)> + Sync),
+}
+
+impl Chosen<'_> {
+    /// Reads commits one by one, each frame asked for some commits before its turn.
+    fn each(&self, seqs: &[u64], mut f: impl FnMut(&Frame<'_>) -> Result<bool, AuditError>) -> Result<(), AuditError> {
+        let mut places = [None; AHEAD];
+        for step in 0..seqs.len() + AHEAD {
+            let turn = step.checked_sub(AHEAD).map(|turn| (seqs[turn], places[turn % AHEAD]));
+            if let Some(seq) = seqs.get(step) {
+                let place = (self.place_of)(*seq);
+                if let Some((base_seq, offset)) = place {
+                    self.reader.approach(base_seq, offset);
+                }
+                places[step % AHEAD] = place;
+            }
+            let Some((seq, place)) = turn else { continue };
+            let frame = match place {
+                Some((base_seq, offset)) => Some(self.reader.frame_at(base_seq, offset, seq)?),
+                None => self.reader.frame(seq)?,
+            };
+            if let Some(frame) = frame
+                && !f(&frame)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads chosen commits, which ascend, in the order of the plan.
 pub(super) fn read(
-    reader: &LogReader,
+    chosen: &Chosen<'_>,
     seqs: &[u64],
     plan: &Plan,
     fits: &(dyn Fn(&Recorded) -> bool + Sync),
     each: &mut Visit<'_>,
 ) -> Result<(), AuditError> {
     if seqs.len() <= ALONE {
-        let mut one = |seq: &u64| -> Result<ControlFlow<()>, AuditError> {
-            let Some(frame) = reader.frame(*seq)? else { return Ok(ControlFlow::Continue(())) };
-            let commit = Recorded::decode(&frame)?;
-            Ok(if fits(&commit) { each(&commit) } else { ControlFlow::Continue(()) })
+        let mut take = |frame: &Frame<'_>| -> Result<bool, AuditError> {
+            let commit = Recorded::decode(frame)?;
+            Ok(!fits(&commit) || each(&commit).is_continue())
         };
-        let ascending = seqs.iter();
-        let mut in_order: Box<dyn Iterator<Item = &u64>> =
-            if plan.reverse { Box::new(ascending.rev()) } else { Box::new(ascending) };
-        return in_order
-            .try_for_each(|seq| match one(seq) {
-                Ok(ControlFlow::Continue(())) => Ok(()),
-                Ok(ControlFlow::Break(())) => Err(None),
-                Err(error) => Err(Some(error)),
-            })
-            .or_else(|stopped| stopped.map_or(Ok(()), Err));
+        if !plan.reverse {
+            return chosen.each(seqs, take);
+        }
+        let descending: Vec<u64> = seqs.iter().rev().copied().collect();
+        return chosen.each(&descending, &mut take);
     }
     let mut pieces: Vec<&[u64]> = seqs.chunks(CHOSEN).collect();
     if plan.reverse {
         pieces.reverse();
     }
-    run(reader, &Pieces::Chosen(pieces), plan, fits, each)
+    run(&Pieces::Chosen(chosen, pieces), plan, fits, each)
 }
 
 type Piece = Result<Vec<Recorded>, AuditError>;
 
 fn run(
-    reader: &LogReader,
     pieces: &Pieces<'_>,
     plan: &Plan,
     fits: &(dyn Fn(&Recorded) -> bool + Sync),
@@ -121,7 +151,7 @@ fn run(
     let threads = threads().min(pieces.len());
     if threads <= 1 {
         for number in 0..pieces.len() {
-            if hand_over(one_piece(reader, pieces, number, plan, &needles, fits), each)?.is_break() {
+            if hand_over(one_piece(pieces, number, plan, &needles, fits), each)?.is_break() {
                 break;
             }
         }
@@ -135,7 +165,7 @@ fn run(
                 let needles = &needles;
                 scope.spawn(move || {
                     for number in (worker..pieces.len()).step_by(threads) {
-                        let piece = one_piece(reader, pieces, number, plan, needles, fits);
+                        let piece = one_piece(pieces, number, plan, needles, fits);
                         if send.send(piece).is_err() {
                             return;
                         }
@@ -159,7 +189,6 @@ fn hand_over(piece: Piece, each: &mut Visit<'_>) -> Result<ControlFlow<()>, Audi
 }
 
 fn one_piece(
-    reader: &LogReader,
     pieces: &Pieces<'_>,
     number: usize,
     plan: &Plan,
@@ -167,15 +196,15 @@ fn one_piece(
     fits: &(dyn Fn(&Recorded) -> bool + Sync),
 ) -> Piece {
     let mut found = Vec::new();
-    let mut take = |frame: &Frame<'_>| -> Result<(), AuditError> {
+    let mut take = |frame: &Frame<'_>| -> Result<bool, AuditError> {
         let commit = Recorded::decode(frame)?;
         if fits(&commit) {
             found.push(commit);
         }
-        Ok(())
+        Ok(true)
     };
     match pieces {
-        Pieces::Ranges(ranges) => {
+        Pieces::Ranges(reader, ranges) => {
             let range = &ranges[number];
             for frame in reader.frames(*range.start()) {
                 let frame = frame?;
@@ -187,13 +216,7 @@ fn one_piece(
                 }
             }
         }
-        Pieces::Chosen(seqs) => {
-            for seq in seqs[number] {
-                if let Some(frame) = reader.frame(*seq)? {
-                    take(&frame)?;
-                }
-            }
-        }
+        Pieces::Chosen(chosen, seqs) => chosen.each(seqs[number], take)?,
     }
     if plan.reverse {
         found.reverse();

@@ -1,6 +1,6 @@
 //! The ledger, to read: its log, the state it adds up to, and moments of its past.
 //!
-//! Takes no lock and writes nothing, so it works while another process writes.
+//! Takes no lock and writes nothing but the index, which anybody may delete, so it works while another process writes.
 //!
 //! Invariants
 //! - Needs no vault key.
@@ -11,12 +11,12 @@ use super::args::when;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::view::{View, org_named, views};
+use crate::audit::Archive;
+use crate::audit::Worlds;
 use crate::audit::at::{AsOf, worlds_at};
-use crate::audit::{AuditError, History, Plan, Visit, Worlds};
 use crate::log::LogReader;
-use crate::model::{Seq, Time, When};
-use crate::state::{Recorded, at};
-use std::ops::ControlFlow;
+use crate::model::{Time, When};
+use crate::state::at;
 
 /// A moment of the ledger, and the log behind it.
 #[derive(Debug)]
@@ -49,16 +49,26 @@ impl Reading {
     /// # Errors
     /// Usage for what is no moment, and for one that is not there yet.
     pub fn at(self, cx: &Context, text: &str) -> Result<Self, Failure> {
-        let history = self.history(cx)?;
+        let history = self.whole_history(cx);
         let as_of = AsOf { when: when(text, self.now)?, known_at: None };
         let worlds = worlds_at(&history, as_of)?;
         let now = as_of.now(&worlds);
         Ok(Self { worlds, now, log: self.log })
     }
 
-    /// The log as reports read it.
-    pub fn history(&self, _cx: &Context) -> Result<LogHistory, Failure> {
-        Ok(LogHistory(self.log.clone()))
+    /// The log as reports read it, with its index.
+    ///
+    /// # Errors
+    /// Exit 3 for a damaged log. A folder that cannot be written only costs the index.
+    pub fn history(&self, cx: &Context) -> Result<Archive, Failure> {
+        let (archive, report) = Archive::open(cx.io.clone(), &cx.dir(), self.log.clone())?;
+        tracing::debug!(?report, "index");
+        Ok(archive)
+    }
+
+    /// The log to be walked from end to end, for what needs every commit anyway.
+    pub fn whole_history(&self, cx: &Context) -> Archive {
+        Archive::without_index(cx.io.clone(), self.log.clone())
     }
 
     /// The org that `asked` names, or the only one.
@@ -94,44 +104,5 @@ pub fn time_of(when: When, log: &LogReader) -> Result<Time, Failure> {
             Some(frame) => Ok(Time(frame.recorded_at_ns)),
             None => Err(Failure::usage(format!("seq {seq} is not there; the newest is {}", log.last_seq()))),
         },
-    }
-}
-
-/// The log without an index: every commit of the range is read.
-#[derive(Debug)]
-pub struct LogHistory(LogReader);
-
-impl History for LogHistory {
-    fn last_seq(&self) -> Seq {
-        Seq(self.0.last_seq())
-    }
-
-    fn select(
-        &self,
-        plan: &Plan,
-        fits: &(dyn Fn(&Recorded) -> bool + Sync),
-        each: &mut Visit<'_>,
-    ) -> Result<(), AuditError> {
-        let last = self.0.last_seq().min(*plan.range.end());
-        let first = (*plan.range.start()).max(1);
-        let mut visit = |seq: u64| -> Result<ControlFlow<()>, AuditError> {
-            let Some(frame) = self.0.frame(seq)? else { return Ok(ControlFlow::Break(())) };
-            let commit = Recorded::decode(&frame)?;
-            Ok(if fits(&commit) { each(&commit) } else { ControlFlow::Continue(()) })
-        };
-        if plan.reverse {
-            for seq in (first..=last).rev() {
-                if visit(seq)?.is_break() {
-                    break;
-                }
-            }
-        } else {
-            for seq in first..=last {
-                if visit(seq)?.is_break() {
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
 }

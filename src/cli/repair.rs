@@ -25,6 +25,8 @@ struct Row {
 
 impl Repair {
     pub fn run(self, cx: &mut Context) -> Done {
+        // The flag is there so that the command says what it does; clap insists on it.
+        let Repair { accept_tail: _ } = self;
         let dir = cx.dir();
         let name = dir.display().to_string();
         confirm(cx.global.yes, "giving up the end of", &name)?;

@@ -117,7 +117,7 @@ impl Drop for Writing {
         match self.ledger.finish() {
             Ok(()) | Err(OpenError::Execute(ExecuteError::Closed | ExecuteError::Poisoned)) => {}
             Err(error) => {
-                tracing::warn!("the ledger was not closed in good order, so the next open recovers it: {error}")
+                tracing::warn!("the ledger was not closed in good order, so the next open recovers it: {error}");
             }
         }
     }
@@ -194,7 +194,7 @@ pub fn options(cx: &Context) -> LedgerOptions {
 pub fn create(cx: &mut Context, dir: &Path) -> Result<Writing, Failure> {
     let caller = caller(cx)?;
     let init = InitOptions { ledger: options(cx), ..InitOptions::default() };
-    let ledger = Ledger::init(cx.io.clone(), dir, cx.clock.clone(), Box::<OsDice>::default(), &init)?;
+    let ledger = Ledger::init_with(cx.io.clone(), dir, cx.clock.clone(), Box::<OsDice>::default(), &init)?;
     Ok(Writing::of(cx, ledger, caller))
 }
 

@@ -119,10 +119,19 @@ struct World {
 
 impl Ledger {
     /// Makes a ledger in `dir` (made if missing) and opens it: log, vault key if there is none, keystore. It has no org yet.
+    /// With the machine's own files, clock and random source.
     ///
     /// # Errors
     /// [`OpenError::Log`] unless the folder is empty, [`OpenError::Vault`].
-    pub fn init(
+    pub fn init(dir: &Path, options: &InitOptions) -> Result<Ledger, OpenError> {
+        Self::init_with(Arc::new(RealIo), dir, Arc::new(SystemClock), Box::<OsDice>::default(), options)
+    }
+
+    /// [`Ledger::init`] in a world of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Ledger::init`].
+    pub fn init_with(
         io: Arc<dyn Io>,
         dir: &Path,
         clock: Arc<dyn Clock>,
@@ -269,10 +278,22 @@ fn open_keystore(
         Err(VaultError::NoKeystore { .. } | VaultError::Io { .. }) if is_new => {
             let mut pour = |bytes: &mut [u8]| dice.fill(bytes);
             drop(Keystore::create(Arc::clone(io), &folder, id, &vault_key, &mut pour)?);
+            lasting_folder(&**io, dir)?;
             Ok(Keystore::open(Arc::clone(io), &folder, id, &vault_key)?)
         }
-        other => Ok(other?),
+        other => {
+            // Whoever made the folder may have ended before its name was lasting.
+            if is_new {
+                lasting_folder(&**io, dir)?;
+            }
+            Ok(other?)
+        }
     }
+}
+
+/// Makes the name of the keystore's folder durable, before anything is acknowledged that needs it.
+fn lasting_folder(io: &dyn Io, dir: &Path) -> Result<(), VaultError> {
+    io.sync_dir(dir).map_err(|source| VaultError::Io { doing: "sync", path: dir.to_path_buf(), source })
 }
 
 /// The secrets that are over and not destroyed yet, and those that must be there.

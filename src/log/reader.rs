@@ -165,6 +165,18 @@ impl LogReader {
         segment.frame_at(bytes, usize::try_from(offset).unwrap_or(usize::MAX), seq)
     }
 
+    /// Asks for the cache lines of a frame that [`LogReader::frame_at`] will read soon.
+    pub(crate) fn approach(&self, base_seq: u64, offset: u64) {
+        /// A header, an envelope and a short event.
+        const LINES: usize = 6;
+        let Ok(segment) = self.segment(base_seq) else { return };
+        let Ok(bytes) = segment.bytes(self.published.io.as_ref(), segment.end()) else { return };
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        for line in 0..LINES {
+            prefetch(bytes, offset.saturating_add(64 * line));
+        }
+    }
+
     /// The frames from `from_seq` up to what is the last one now, in order.
     pub fn frames(&self, from_seq: u64) -> Frames<'_> {
         Frames::new(&self.published, from_seq.max(1), self.last_seq())

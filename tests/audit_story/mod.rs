@@ -117,6 +117,10 @@ impl Story {
         seq
     }
 
+    pub fn recorded_at(&self, seq: Seq) -> Time {
+        self.commits.iter().find(|commit| commit.seq == seq).unwrap().recorded_at
+    }
+
     pub fn state(&self) -> State {
         let mut state = State::empty();
         for commit in &self.commits {

@@ -3,7 +3,7 @@
 //! Not here: when that is done (`super`).
 
 use super::bits::{BitWriter, PAD, rice_k, write_gaps};
-use super::run::{HEADER_BYTES, PREFIX_BITS, Run, RunHeader, Terms, prefix_of};
+use super::run::{GROUP, HEADER_BYTES, PREFIX_BITS, Run, RunHeader, Stretch, Terms, UNKNOWN, prefix_of};
 use crate::audit::mention::terms_of;
 use crate::model::Time;
 use crate::state::Recorded;
@@ -22,6 +22,7 @@ pub(super) struct Builder {
     recorded: (Time, Time),
     effective: (Time, Time),
     pairs: Vec<(u64, u32)>,
+    frames: FramePlaces,
     terms: Vec<crate::audit::Term>,
 }
 
@@ -33,12 +34,14 @@ impl Builder {
             recorded: (Time::MAX, Time::MIN),
             effective: (Time::MAX, Time::MIN),
             pairs: Vec::new(),
+            frames: FramePlaces::default(),
             terms: Vec::new(),
         }
     }
 
-    /// Adds the next commit.
-    pub fn add(&mut self, commit: &Recorded) {
+    /// Adds the next commit, whose frame stands at `offset` of the segment that begins with `base_seq`.
+    pub fn add(&mut self, commit: &Recorded, base_seq: u64, offset: u64, stored_len: usize) {
+        self.frames.add(commit.seq.0, base_seq, offset, stored_len);
         let number = u32::try_from(commit.seq.0 - self.first_seq).unwrap_or(u32::MAX);
         terms_of(commit, &mut self.terms);
         self.pairs.extend(self.terms.iter().map(|term| (prefix_of(*term), number)));
@@ -67,10 +70,13 @@ impl Builder {
             value_bits: 0,
             entries: 0,
             lists: 0,
+            stretches: 0,
+            groups: 0,
         };
         let groups = self.pairs.chunk_by(|(a, _), (b, _)| a == b);
         let entries = groups.map(|group| entries_of(group.len())).sum();
-        let mut packer = Packer::new(header, entries);
+        let lists = groups_over(&self.pairs);
+        let mut packer = Packer::new(header, entries, lists, self.frames);
         let mut numbers = Vec::new();
         for group in self.pairs.chunk_by(|(a, _), (b, _)| a == b) {
             numbers.clear();
@@ -93,8 +99,9 @@ pub(super) fn merge(runs: &[&Run], source: [u8; 32]) -> Option<Vec<u8>> {
         header.effective = both(header.effective, run.header.effective);
     }
     // At most; a directory that is a little too large costs nothing else.
-    let entries = runs.iter().map(|run| run.header.entries).sum();
-    let mut packer = Packer::new(header, entries);
+    let entries: u64 = runs.iter().map(|run| run.header.entries).sum();
+    let lists = runs.iter().map(|run| run.header.lists).sum::<u64>() + entries / (ENTRIES_MAX as u64 + 1);
+    let mut packer = Packer::new(header, entries, lists, FramePlaces::joined(runs));
     let mut sources: Vec<(Terms<'_>, Vec<u64>)> = runs.iter().map(|run| (run.each_term(), Vec::new())).collect();
     // The least prefix first, then the earliest run.
     let mut heap = BinaryHeap::new();
@@ -114,6 +121,49 @@ pub(super) fn merge(runs: &[&Run], source: [u8; 32]) -> Option<Vec<u8>> {
     Some(packer.finish())
 }
 
+/// How many terms get a list.
+fn groups_over(pairs: &[(u64, u32)]) -> u64 {
+    pairs.chunk_by(|(a, _), (b, _)| a == b).filter(|group| group.len() > ENTRIES_MAX).count() as u64
+}
+
+/// Where the frames of a run's commits begin, as `run` keeps it.
+#[derive(Debug, Default)]
+struct FramePlaces {
+    stretches: Vec<Stretch>,
+    groups: Vec<u32>,
+    lens: Vec<u8>,
+}
+
+impl FramePlaces {
+    fn add(&mut self, seq: u64, base_seq: u64, offset: u64, stored_len: usize) {
+        if self.stretches.last().is_none_or(|stretch| stretch.base_seq != base_seq) {
+            self.stretches.push(Stretch { base_seq, first: seq, group: self.groups.len() });
+        }
+        let first = self.stretches.last().map_or(seq, |stretch| stretch.first);
+        if (seq - first).is_multiple_of(GROUP) {
+            self.groups.push(u32::try_from(offset / 8).unwrap_or(UNKNOWN));
+        }
+        let len = u8::try_from(stored_len / 8).ok().filter(|_| stored_len.is_multiple_of(8));
+        if let (None, Some(begin)) = (len, self.groups.last_mut()) {
+            *begin = UNKNOWN;
+        }
+        self.lens.push(len.unwrap_or(0));
+    }
+
+    fn joined(runs: &[&Run]) -> Self {
+        let mut all = Self::default();
+        for run in runs {
+            let (stretches, groups, lens) = run.frames();
+            let before = all.groups.len();
+            all.stretches
+                .extend(stretches.into_iter().map(|stretch| Stretch { group: stretch.group + before, ..stretch }));
+            all.groups.extend(groups.as_chunks::<4>().0.iter().map(|four| u32::from_le_bytes(*four)));
+            all.lens.extend(lens);
+        }
+        all
+    }
+}
+
 fn entries_of(commits: usize) -> u64 {
     if commits > ENTRIES_MAX { 1 } else { commits as u64 }
 }
@@ -122,21 +172,31 @@ fn entries_of(commits: usize) -> u64 {
 struct Packer {
     header: RunHeader,
     directory: Vec<u32>,
+    frames: FramePlaces,
     entries: BitWriter,
     places: Vec<u8>,
     lists: Vec<u8>,
 }
 
 impl Packer {
-    /// `entries`: how many there will be, about.
-    fn new(mut header: RunHeader, entries: u64) -> Self {
+    /// `entries`: how many there will be, about; `lists`: at most.
+    fn new(mut header: RunHeader, entries: u64, lists: u64, frames: FramePlaces) -> Self {
         header.bucket_bits = (entries / BUCKET_ENTRIES).max(1).ilog2().min(24);
-        // A value is a commit's number or a list's, and there are no more lists than entries.
-        let values = header.commits().max(entries + 1);
+        // A value is a commit's number or a list's.
+        let values = (header.commits() - 1).max(lists);
         header.value_bits = (u64::BITS - values.leading_zeros()).min(32);
         header.entries = 0;
         header.lists = 0;
-        Self { header, directory: Vec::new(), entries: BitWriter::default(), places: Vec::new(), lists: Vec::new() }
+        header.stretches = frames.stretches.len() as u32;
+        header.groups = frames.groups.len() as u32;
+        Self {
+            header,
+            directory: Vec::new(),
+            frames,
+            entries: BitWriter::default(),
+            places: Vec::new(),
+            lists: Vec::new(),
+        }
     }
 
     fn add(&mut self, prefix: u64, numbers: &[u32]) {
@@ -180,9 +240,15 @@ impl Packer {
     fn finish(mut self) -> Vec<u8> {
         let buckets = 1_usize << self.header.bucket_bits;
         self.directory.resize(buckets + 1, self.header.entries as u32);
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + 4 * buckets + self.lists.len() + self.places.len());
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + 4 * buckets + self.lists.len() + 8 * self.frames.lens.len());
         bytes.extend(self.header.encode());
         bytes.extend(self.directory.iter().flat_map(|first| first.to_le_bytes()));
+        for stretch in &self.frames.stretches {
+            bytes
+                .extend([stretch.base_seq, stretch.first, stretch.group as u64].into_iter().flat_map(u64::to_le_bytes));
+        }
+        bytes.extend(self.frames.groups.iter().flat_map(|begin| begin.to_le_bytes()));
+        bytes.extend(&self.frames.lens);
         bytes.extend(self.entries.finish());
         bytes.extend([0; PAD]);
         bytes.extend(self.places);

@@ -23,8 +23,8 @@ mod build;
 mod run;
 
 use super::AuditError;
-use super::source::{Plan, Term};
-use crate::log::{LogReader, SegmentInfo};
+use super::source::{Plan, SeqRange, Term};
+use crate::log::{Frames, LogReader, SegmentInfo};
 use crate::model::Time;
 use crate::state::Recorded;
 use crate::sys::Io;
@@ -105,9 +105,7 @@ impl Index {
         let from = self.tail.last().map_or(sealed_to, |run| run.header.last_seq) + 1;
         let ledger_id = reader.meta().ledger_id;
         let mut builder = Builder::new(from);
-        for frame in reader.frames(from) {
-            builder.add(&Recorded::decode(&frame?)?);
-        }
+        add_all(&mut builder, reader.frames(from), u64::MAX)?;
         let run = builder.finish(ledger_id, [0; 32]).and_then(Run::owned);
         self.tail.extend(run.map(Arc::new));
         if self.tail.len() > TAIL_RUNS_MAX {
@@ -123,17 +121,25 @@ impl Index {
         self.sealed.iter().chain(&self.tail).map(Arc::as_ref)
     }
 
+    /// Where a commit's frame stands: base_seq of its segment, and the offset there. `None`: ask the log.
+    pub fn place_of(&self, seq: u64) -> Option<(u64, u64)> {
+        let after = self.sealed.partition_point(|run| run.header.first_seq <= seq);
+        let sealed = after.checked_sub(1).and_then(|place| self.sealed.get(place));
+        let in_sealed = sealed.filter(|run| seq <= run.header.last_seq);
+        in_sealed.or_else(|| self.tail.iter().find(|run| seq <= run.header.last_seq))?.place_of(seq)
+    }
+
     /// The last commit that is indexed.
     pub fn last_seq(&self) -> u64 {
         self.runs().next_back().map_or(0, |run| run.header.last_seq)
     }
 
     /// Ranges of commits that a plan without terms must walk: all but the runs that lie outside its times.
-    pub fn ranges(&self, plan: &Plan) -> Vec<std::ops::RangeInclusive<u64>> {
-        let mut ranges: Vec<std::ops::RangeInclusive<u64>> = Vec::new();
-        for run in self.runs().filter(|run| may_hold(run, plan)) {
-            let from = run.header.first_seq.max(*plan.range.start());
-            let to = run.header.last_seq.min(*plan.range.end());
+    pub fn ranges(&self, plan: &Plan, range: &SeqRange) -> Vec<SeqRange> {
+        let mut ranges: Vec<SeqRange> = Vec::new();
+        for run in self.runs().filter(|run| may_hold(run, plan, range)) {
+            let from = run.header.first_seq.max(*range.start());
+            let to = run.header.last_seq.min(*range.end());
             match ranges.last_mut() {
                 Some(last) if last.end() + 1 == from => *last = *last.start()..=to,
                 _ => ranges.push(from..=to),
@@ -143,14 +149,14 @@ impl Index {
     }
 
     /// The commits that may fit `plan`, ascending. A term may be shared, so some do not.
-    pub fn candidates(&self, plan: &Plan) -> Vec<u64> {
-        let runs: Vec<&Run> = self.runs().filter(|run| may_hold(run, plan)).collect();
+    pub fn candidates(&self, plan: &Plan, range: &SeqRange) -> Vec<u64> {
+        let runs: Vec<&Run> = self.runs().filter(|run| may_hold(run, plan, range)).collect();
         let mut seqs = Vec::new();
         match plan.terms.as_slice() {
             [terms] => {
                 for (index, term) in terms.iter().enumerate() {
                     let before = seqs.len();
-                    lookup(&runs, prefix_of(*term), &plan.range, &mut seqs);
+                    lookup(&runs, prefix_of(*term), range, &mut seqs);
                     if index > 0 && before > 0 && seqs.len() > before {
                         seqs.sort_unstable();
                         seqs.dedup();
@@ -159,7 +165,7 @@ impl Index {
             }
             lists => {
                 for run in runs {
-                    in_run(run, lists, &plan.range, &mut seqs);
+                    in_run(run, lists, range, &mut seqs);
                 }
             }
         }
@@ -167,19 +173,34 @@ impl Index {
     }
 }
 
+/// Adds the commits of `frames` up to `last`.
+fn add_all(builder: &mut Builder, mut frames: Frames<'_>, last: u64) -> Result<(), AuditError> {
+    while let Some(frame) = frames.next() {
+        let frame = frame?;
+        if frame.seq > last {
+            break;
+        }
+        // Where the next one begins, which is where this one ends.
+        let (base_seq, end) = frames.position().unwrap_or_default();
+        let len = frame.stored_len();
+        builder.add(&Recorded::decode(&frame)?, base_seq, end.saturating_sub(len as u64), len);
+    }
+    Ok(())
+}
+
 /// Whether a run can hold anything of a plan's range and times.
-fn may_hold(run: &Run, plan: &Plan) -> bool {
+fn may_hold(run: &Run, plan: &Plan, range: &SeqRange) -> bool {
     let header = &run.header;
     let (first, last): (Time, Time) = header.effective;
-    header.first_seq <= *plan.range.end()
-        && header.last_seq >= *plan.range.start()
+    header.first_seq <= *range.end()
+        && header.last_seq >= *range.start()
         && plan.since.is_none_or(|since| last >= since)
         && plan.until.is_none_or(|until| first < until)
         && plan.known_at.is_none_or(|known_at| header.recorded.0 <= known_at)
 }
 
 /// One term in every run, step by step so that the runs' cache misses are waited for together.
-fn lookup(runs: &[&Run], prefix: u64, range: &std::ops::RangeInclusive<u64>, seqs: &mut Vec<u64>) {
+fn lookup(runs: &[&Run], prefix: u64, range: &SeqRange, seqs: &mut Vec<u64>) {
     const AT_ONCE: usize = 32;
     for runs in runs.chunks(AT_ONCE) {
         let mut probes = [None; AT_ONCE];
@@ -204,7 +225,7 @@ fn lookup(runs: &[&Run], prefix: u64, range: &std::ops::RangeInclusive<u64>, seq
 }
 
 /// The commits of one run that have a term of each list: the rarest list first, and none that would not narrow it.
-fn in_run(run: &Run, lists: &[Vec<Term>], range: &std::ops::RangeInclusive<u64>, seqs: &mut Vec<u64>) {
+fn in_run(run: &Run, lists: &[Vec<Term>], range: &SeqRange, seqs: &mut Vec<u64>) {
     let mut counted: Vec<(usize, &Vec<Term>)> =
         lists.iter().map(|terms| (terms.iter().map(|term| run.count(prefix_of(*term))).sum(), terms)).collect();
     counted.sort_by_key(|(count, _)| *count);
@@ -363,13 +384,7 @@ impl Work<'_> {
     fn build_one(&self, places: &Places) -> Result<Option<Kept>, AuditError> {
         let (first, last) = self.seqs(places);
         let mut builder = Builder::new(first);
-        for frame in self.reader.segment_frames(first)? {
-            let frame = frame?;
-            if frame.seq > last {
-                break;
-            }
-            builder.add(&Recorded::decode(&frame)?);
-        }
+        add_all(&mut builder, self.reader.segment_frames(first)?, last)?;
         let bytes = builder.finish(self.reader.meta().ledger_id, self.source(places));
         Ok(bytes.and_then(|bytes| self.keep(places, bytes)))
     }

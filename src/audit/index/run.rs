@@ -12,20 +12,27 @@
 //!   80   8+8  first and last recorded_at, ns
 //!   96   8+8  first and last effective_at, ns
 //!  112   8+8  entries, lists
-//!  128   108  reserved
+//!  128   4+4  stretches, groups
+//!  136   116  reserved
 //!  252     4  CRC of 0..252
 //!  256        directory: (2^b + 1) × u32, the first entry of each bucket
-//!             entries: 36 − b bits of hash, 1 bit "is a list", w bits of value; then 8 bytes of zeros
+//!             stretches: 24 B each: base_seq of a segment, the first seq here that stands in it, its first group, 0
+//!             groups: u32 each: where 64 frames of a stretch begin in their segment, in units of 8 B; 2^32 − 1: unknown
+//!             frame lengths: u8 each, in units of 8 B
+//!             entries: 28 − b bits of hash, 1 bit "is a list", w bits of value; then 8 bytes of zeros
 //!             list places: lists × u32, counted from the first list
 //!             lists: count varint, k u8, Rice-coded gaps; then 8 bytes of zeros
 //!          32 BLAKE3 of everything before it
 //! ```
 //!
-//! A term is known here by the upper 36 bits of its hash: b of them choose a bucket, the rest stand in the entry, in order. A term in
+//! A term is known here by the upper 28 bits of its hash: b of them choose a bucket, the rest stand in the entry, in order. A term in
 //! few commits has an entry for each, whose value is the seq less the first; any other has one entry whose value is the number of
 //! its list. So a lookup touches one word of the directory, one bucket and at most one list.
 //!
-//! Two terms may share 36 bits: whoever asks looks at the commits. A run is derived: one that does not match is built anew.
+//! Two terms may share 28 bits: whoever asks looks at the commits. (More bits are half a byte a commit each four; at a million
+//! entries one lookup in 256 reads a commit in vain.)
+//!
+//! Frames are found by adding up at most 63 lengths, without touching the frames before them. A run is derived: one that does not match is built anew.
 //!
 //! Not here: which runs there are (`super`), how they are built and merged (`build`).
 
@@ -42,7 +49,12 @@ pub(super) const TERMS_VERSION: u16 = 1;
 pub(super) const HEADER_BYTES: usize = 256;
 pub(super) const HASH_BYTES: usize = 32;
 /// Bits of a term's hash that are kept.
-pub(super) const PREFIX_BITS: u32 = 36;
+pub(super) const PREFIX_BITS: u32 = 28;
+/// Frames whose place is found from one offset.
+pub(super) const GROUP: u64 = 64;
+/// The place of a group that holds a frame too long for a byte.
+pub(super) const UNKNOWN: u32 = u32::MAX;
+pub(super) const STRETCH_BYTES: usize = 24;
 /// Most commits of one run.
 pub(super) const COMMITS_MAX: u64 = 1 << 30;
 
@@ -64,6 +76,8 @@ pub(super) struct RunHeader {
     pub value_bits: u32,
     pub entries: u64,
     pub lists: u64,
+    pub stretches: u32,
+    pub groups: u32,
 }
 
 impl RunHeader {
@@ -85,6 +99,8 @@ impl RunHeader {
         }
         put(112, &self.entries.to_le_bytes());
         put(120, &self.lists.to_le_bytes());
+        put(128, &self.stretches.to_le_bytes());
+        put(132, &self.groups.to_le_bytes());
         let crc = crc32fast::hash(&header[..252]);
         header[252..].copy_from_slice(&crc.to_le_bytes());
         header
@@ -98,7 +114,7 @@ impl RunHeader {
         let is_known = header[..8] == MAGIC
             && header[8..12] == [MAJOR.to_le_bytes(), [0; 2]].concat()
             && header[12..14] == TERMS_VERSION.to_le_bytes()
-            && header[128..252].iter().all(|byte| *byte == 0)
+            && header[136..252].iter().all(|byte| *byte == 0)
             && crc32fast::hash(&header[..252]) == crc;
         let decoded = Self {
             ledger_id: header[16..32].try_into().ok()?,
@@ -111,6 +127,8 @@ impl RunHeader {
             value_bits: u32::from(header[15]),
             entries: number(112),
             lists: number(120),
+            stretches: number(128) as u32,
+            groups: (number(128) >> 32) as u32,
         };
         let is_bounded = decoded.bucket_bits <= 30
             && decoded.value_bits <= 32
@@ -142,10 +160,23 @@ enum Bytes {
 pub(super) struct Run {
     bytes: Bytes,
     pub header: RunHeader,
+    stretches_at: usize,
+    groups_at: usize,
+    lens_at: usize,
     entries_at: usize,
     places_at: usize,
     lists_at: usize,
     end: usize,
+}
+
+/// Commits in a row whose frames stand in one segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Of the segment.
+    pub base_seq: u64,
+    pub first: u64,
+    /// The group that begins with `first`.
+    pub group: usize,
 }
 
 /// Where a lookup of one term stands; see [`Run::probe`].
@@ -175,10 +206,23 @@ impl Run {
     }
 
     fn checked(bytes: Bytes, header: RunHeader) -> Option<Self> {
-        let mut run = Self { bytes, header, entries_at: 0, places_at: 0, lists_at: 0, end: 0 };
+        let mut run = Self {
+            bytes,
+            header,
+            stretches_at: 0,
+            groups_at: 0,
+            lens_at: 0,
+            entries_at: 0,
+            places_at: 0,
+            lists_at: 0,
+            end: 0,
+        };
         let len = run.bytes().len();
         let directory = 4 * ((1_usize << header.bucket_bits) + 1);
-        run.entries_at = HEADER_BYTES + directory;
+        run.stretches_at = HEADER_BYTES + directory;
+        run.groups_at = run.stretches_at + STRETCH_BYTES * header.stretches as usize;
+        run.lens_at = run.groups_at + 4 * header.groups as usize;
+        run.entries_at = run.lens_at.checked_add(usize::try_from(header.commits()).ok()?)?;
         let entries = (usize::try_from(header.entries).ok()? * header.entry_bits()).div_ceil(8) + PAD;
         run.places_at = run.entries_at.checked_add(entries)?;
         run.lists_at = run.places_at.checked_add(4 * usize::try_from(header.lists).ok()?)?;
@@ -289,6 +333,45 @@ impl Run {
         } else if value < self.header.commits() {
             f(first + value);
         }
+    }
+
+    fn stretch(&self, index: usize) -> Stretch {
+        let at = self.stretches_at + STRETCH_BYTES * index;
+        let number = |at: usize| {
+            let eight = self.bytes().get(at..at + 8).and_then(|eight| eight.try_into().ok());
+            eight.map_or(0, u64::from_le_bytes)
+        };
+        Stretch { base_seq: number(at), first: number(at + 8), group: number(at + 16) as usize }
+    }
+
+    /// The segment and offset of a frame of this run; `None` where that is not known.
+    pub fn place_of(&self, seq: u64) -> Option<(u64, u64)> {
+        let number = seq.checked_sub(self.header.first_seq).filter(|number| *number < self.header.commits())?;
+        let (mut low, mut high) = (0, self.header.stretches as usize);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.stretch(middle).first <= seq { low = middle + 1 } else { high = middle }
+        }
+        let Stretch { base_seq, first, group } = self.stretch(low.checked_sub(1)?);
+        let within = seq - first;
+        let group = group + (within / GROUP) as usize;
+        if group >= self.header.groups as usize {
+            return None;
+        }
+        let begin = u32::try_from(self.word(self.groups_at + 4 * group)).ok().filter(|at| *at != UNKNOWN)?;
+        let before = (within % GROUP) as usize;
+        let end = self.lens_at + number as usize;
+        let lens = self.bytes().get(end.checked_sub(before)?..end)?;
+        let sum: u64 = lens.iter().map(|len| u64::from(*len)).sum();
+        Some((base_seq, 8 * (u64::from(begin) + sum)))
+    }
+
+    /// What a merge takes over as it is: stretches, groups and lengths.
+    pub fn frames(&self) -> (Vec<Stretch>, &[u8], &[u8]) {
+        let stretches = (0..self.header.stretches as usize).map(|index| self.stretch(index)).collect();
+        let bytes = self.bytes();
+        let groups = bytes.get(self.groups_at..self.lens_at).unwrap_or_default();
+        (stretches, groups, bytes.get(self.lens_at..self.entries_at).unwrap_or_default())
     }
 
     /// How many commits have the term.

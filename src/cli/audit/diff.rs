@@ -28,7 +28,7 @@ pub fn noun(text: &str) -> Result<Noun, String> {
 impl Diff {
     pub fn run(self, cx: &mut Context) -> Done {
         let reading = cx.reading()?;
-        let history = reading.history(cx)?;
+        let history = reading.whole_history(cx);
         let from = AsOf { when: when(&self.from, reading.now)?, known_at: None };
         let before = worlds_at(&history, from)?;
         let (after, now) = match &self.to {

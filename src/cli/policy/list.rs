@@ -59,7 +59,7 @@ impl PolicyRow {
     pub fn of(view: &View, policy: &PolicyRecord) -> Self {
         let (mut users, mut groups, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         let holders = view.state.holders(policy.policy);
-        for holder in holders.iter() {
+        for holder in &holders {
             match holder {
                 Holder::User(uid) => users.extend(view.state.user(*uid).map(|user| user.name.to_string())),
                 Holder::Group(uid) => groups.extend(view.state.group(*uid).map(|group| group.name.to_string())),
