@@ -88,6 +88,7 @@ fn until() -> Time {
     Time::parse("2026-03-16").unwrap()
 }
 
+#[expect(clippy::ptr_arg, reason = "a history in memory is a Vec")]
 fn investigate(history: &Vec<Recorded>) -> CompromiseReport {
     let as_of = AsOf::time(until());
     let worlds = worlds_at(history, as_of).unwrap();
