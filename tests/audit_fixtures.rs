@@ -121,10 +121,12 @@ fn the_night_of_the_14th_is_told_as_it_was() {
     assert_eq!(session.kind, "temporary-key");
     assert!(session.acts_as.as_deref().is_some_and(|name| name.contains("customer-export")), "{session:?}");
     let read = |node: &Node| (node.uses.tally.ok, node.uses.tally.denied, node.uses.actions.clone());
-    assert_eq!(read(session), (0, 0, vec![]));
+    let of = |actions: &[&str]| actions.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(read(session), (73, 0, of(&["s3:GetObject", "s3:ListObjects"])), "72 exports, found by one list");
     let forgotten = child(monitor, FORGOTTEN);
     assert_eq!((forgotten.alive, forgotten.acts_as.as_deref()), (Some(true), Some("legacy-etl")));
-    assert_eq!(read(forgotten), (0, 0, vec![]));
+    let seen = of(&["s3:GetObject", "s3:ListObjects", "sts:GetCallerIdentity"]);
+    assert_eq!(read(forgotten), (10, 0, seen), "eight backups, one list, one look at itself");
     assert!(monitor.acts.iter().any(|act| act.kind == "anti-forensics"), "{:?}", monitor.acts);
 
     let keys: Vec<_> = report.alive.iter().filter(|alive| alive.kind == "key").collect();

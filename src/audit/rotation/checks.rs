@@ -8,7 +8,7 @@ use super::super::report::{EventRef, Finding, Severity, Stamp, org_kind};
 use super::super::rights::{Breadth, BreadthCache};
 use super::RotationOptions;
 use super::trail::{Trail, Trails};
-use crate::model::{EventId, KeyOwner, KeyUid, OrgKind, Time, UserUid};
+use crate::model::{EventId, Holder, KeyOwner, KeyUid, OrgKind, Time, UserUid};
 use crate::state::{KeyRecord, KeyStatus, Marks};
 use std::collections::BTreeMap;
 
@@ -144,7 +144,7 @@ impl<'a> Checks<'a> {
             let severity = if admin || (wildcard_action && all_buckets) { Severity::Medium } else { Severity::Low };
             let detail = format!("{}, by {}", words.join(", "), sources.join("; "));
             let mut finding = self.finding("R7", "wide-rights", severity, key, detail, None);
-            finding.events = trail.rights.iter().map(|event| EventRef(*event)).collect();
+            finding.events = self.gave(key, trail).into_iter().map(EventRef).collect();
             findings.push(finding);
         }
         let (networks, agents) = (trail.networks(), trail.agents());
@@ -167,6 +167,19 @@ impl<'a> Checks<'a> {
                 findings.push(self.finding("R7", "no-label", Severity::Info, key, "has no label".to_owned(), event));
             }
         }
+    }
+
+    /// What gave a key its rights: its own, or its owner's and that one's groups'.
+    fn gave(&self, key: &KeyRecord, trail: &Trail) -> Vec<EventId> {
+        let mut events = trail.rights.clone();
+        if let KeyOwner::User(owner) = key.owner
+            && let Some(user) = self.worlds.state_of(key.org).user(owner)
+            && !key.is_scoped()
+        {
+            events.extend(self.trails.given(Holder::User(owner)));
+            events.extend(user.groups.iter().flat_map(|group| self.trails.given(Holder::Group(*group))));
+        }
+        events
     }
 
     /// R12.

@@ -10,7 +10,7 @@ use super::super::report::{ActorRow, EventRef};
 use super::super::uses::{Ended, each_use};
 use super::super::{AuditError, History, Mention, Plan};
 use super::{BriefAttribution, RotationOptions};
-use crate::model::{Dialect, Event, EventId, KeyUid, Seq, Time};
+use crate::model::{Dialect, Event, EventId, Holder, KeyUid, Seq, Time};
 use crate::state::Fact;
 use std::collections::HashMap;
 
@@ -98,6 +98,8 @@ impl Trail {
 #[derive(Debug, Default)]
 pub(super) struct Trails {
     keys: HashMap<KeyUid, Trail>,
+    /// What gave users and groups rights.
+    given: HashMap<Holder, Vec<EventId>>,
     whos: Interned<Who>,
     places: Interned<String>,
 }
@@ -129,6 +131,11 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
 impl Trails {
     pub fn of(&self, key: KeyUid) -> Option<&Trail> {
         self.keys.get(&key)
+    }
+
+    /// What gave a user or group its rights.
+    pub fn given(&self, holder: Holder) -> impl Iterator<Item = EventId> {
+        self.given.get(&holder).into_iter().flatten().copied()
     }
 
     pub fn attribution(&self, brief: Brief) -> BriefAttribution {
@@ -224,6 +231,13 @@ impl Trails {
                 | Event::SignInRefused { .. }
         ) {
             return;
+        }
+        match fact.event {
+            Event::PolicyAttached { holder, .. } | Event::InlinePolicyPut { holder, .. } => {
+                self.given.entry(*holder).or_default().push(fact.id);
+            }
+            Event::UserRoleSet { user, .. } => self.given.entry(Holder::User(*user)).or_default().push(fact.id),
+            _ => {}
         }
         let mut brief = None;
         subjects(fact.event, &mut |mention| {
