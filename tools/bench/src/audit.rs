@@ -6,8 +6,13 @@ use crate::plan::Plan;
 use crate::replay::same;
 use crate::table::{Bound, Lane, Race, Report, Sample};
 use crate::workload::{actor_name, address_text, decode};
-use crate::{Result, floor::frames};
+use crate::{Result, floor::frames, ours};
+use keyledger::audit::address::AddressFilter;
+use keyledger::audit::query::ActorFilter;
+use keyledger::audit::{Archive, Query};
+use keyledger::log::LogReader;
 use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -29,20 +34,21 @@ pub fn run(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
     let by_address = scan(bytes, None, Some(&address))?;
     if plan.wants(&["Q1"]) {
         let postings = Postings::of(bytes)?;
+        let (archive, _) = Archive::open(ours::io(), &data.log, LogReader::open(ours::io(), &data.log)?)?;
+        let (actor_query, address_query) = (actor_query(&actor), address_query(&address)?);
         #[cfg(feature = "peers")]
         data.sqlite.index_actors_and_addresses()?;
-        #[allow(unused_mut, reason = "peers add lanes")]
         let mut lanes =
             vec![Lane::new(INDEX_FLOOR, || timed(|| same("matches", postings.by_actor(bytes, &actor)?, by_actor)))];
         #[cfg(feature = "peers")]
         lanes.push(Lane::new(INDEX_SQLITE, || {
             timed(|| same("SQLite's matches", data.sqlite.matching("actor", &actor, false)?, by_actor))
         }));
+        lanes.push(Lane::new(INDEX_OURS, || timed(|| same("matches", ask(&archive, &actor_query)?, by_actor))));
         let race = Race::run(plan, "ms", lanes)?;
         report.lanes(&format!("Q1 all {by_actor} events of one actor of {}", data.history.len()), &race);
         report.goal("Q1", "by actor, many matches", &race, INDEX_OURS, INDEX_SQLITE, Bound::AtMost(1.0 / 3.0));
 
-        #[allow(unused_mut, reason = "peers add lanes")]
         let mut lanes = vec![Lane::new(INDEX_FLOOR, || {
             timed(|| same("matches", postings.by_address(bytes, &address)?, by_address))
         })];
@@ -50,6 +56,7 @@ pub fn run(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
         lanes.push(Lane::new(INDEX_SQLITE, || {
             timed(|| same("SQLite's matches", data.sqlite.matching("address", &address, false)?, by_address))
         }));
+        lanes.push(Lane::new(INDEX_OURS, || timed(|| same("matches", ask(&archive, &address_query)?, by_address))));
         let race = Race::run(plan, "ms", lanes)?;
         report.lanes(&format!("Q1 all {by_address} events from one address"), &race);
     }
@@ -63,6 +70,8 @@ fn unindexed(plan: &Plan, report: &mut Report, data: &Data, actor: &str, expecte
     let bytes = &data.flat[..];
     let (left, right) = frames::halves(bytes);
     let json = json_lines(data)?;
+    let archive = Archive::without_index(ours::io(), LogReader::open(ours::io(), &data.log)?);
+    let query = actor_query(actor);
     let mut lanes = vec![
         Lane::new(SCAN_FLOOR, || {
             timed(|| {
@@ -84,6 +93,7 @@ fn unindexed(plan: &Plan, report: &mut Report, data: &Data, actor: &str, expecte
             })
         }),
     ];
+    lanes.push(Lane::new(SCAN_OURS, || timed(|| same("matches", ask(&archive, &query)?, expected))));
     #[cfg(feature = "peers")]
     lanes.push(Lane::new(SCAN_SQLITE, || {
         timed(|| same("SQLite's matches", data.sqlite.matching("actor", actor, true)?, expected))
@@ -99,6 +109,24 @@ fn unindexed(plan: &Plan, report: &mut Report, data: &Data, actor: &str, expecte
     report.goal("Q2", "unindexed, two cores", &race, SCAN_OURS, SCAN_SQLITE, Bound::AtMost(1.0 / 2.5));
     report.goal("Q2", "unindexed, two cores", &race, SCAN_OURS, RIPGREP, Bound::AtMost(1.0));
     Ok(())
+}
+
+fn actor_query(actor: &str) -> Query {
+    let names = std::iter::once(actor.to_owned()).collect();
+    Query { actor: Some(ActorFilter::Names(names)), ..Query::default() }
+}
+
+fn address_query(address: &str) -> Result<Query> {
+    Ok(Query { address: Some(AddressFilter::parse(address)?), ..Query::default() })
+}
+
+/// Reads every fact that a query means. Returns how many.
+fn ask(archive: &Archive, query: &Query) -> Result<u64> {
+    let each = &mut |fact: &keyledger::state::Fact<'_>| {
+        std::hint::black_box(fact.actor);
+        ControlFlow::Continue(())
+    };
+    Ok(keyledger::audit::log::facts(archive, query, each)?)
 }
 
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<Sample> {

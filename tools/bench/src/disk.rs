@@ -19,15 +19,32 @@ pub fn run(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
     // The log's files are zero-filled to their full size ahead; what counts is how far they are written.
     let reader = keyledger::log::LogReader::open(crate::ours::io(), &data.log)?;
     let written: u64 = reader.segments().iter().map(|it| if it.sealed { it.bytes } else { it.end_offset }).sum();
-    let ours = per_event(written);
+    let (archive, _) = keyledger::audit::Archive::open(crate::ours::io(), &data.log, reader)?;
+    drop(archive);
+    let index = folder_bytes(&data.log.join("idx"))?;
+    let ours = per_event(written + index);
     #[cfg(feature = "peers")]
     let sqlite = Some(per_event(sqlite_of_our_payloads(data)?));
     #[cfg(not(feature = "peers"))]
     let sqlite = None;
-    report.say(&format!("disk: keyledger's log {ours:.0} B an event"));
-    let what = "log, bytes an event (index not yet counted)";
+    report.say(&format!(
+        "disk: keyledger's log {:.0} B an event, its index {:.1} B",
+        per_event(written),
+        per_event(index)
+    ));
+    let what = "index, bytes an event";
+    report.number("L2", what, "B", Some(per_event(index)), "10 B", Some(10.0), Bound::AtMost(1.0));
+    let what = "log and index, bytes an event";
     report.number("disk", what, "B", Some(ours), "SQLite, table + key index", sqlite, Bound::AtMost(1.4));
     Ok(())
+}
+
+fn folder_bytes(folder: &std::path::Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
 }
 
 /// SQLite's file when it keeps the payloads that keyledger keeps.

@@ -4,6 +4,7 @@
 //! come to); 64 blocked threads before one grouping committer; and 64 threads with a transaction each, nothing grouped.
 
 use crate::Result;
+use crate::commands::{Commands, Load, Shape};
 use crate::floor::append::FloorLog;
 use crate::floor::frames;
 use crate::ours::LogAlone;
@@ -198,7 +199,7 @@ fn ours_name(witness: &str) -> String {
 }
 
 /// How a lane loads its store.
-type Load = fn(&mut dyn Store, &Dealer<'_>, Duration) -> Result<Sample>;
+type LoadStore = fn(&mut dyn Store, &Dealer<'_>, Duration) -> Result<Sample>;
 
 fn one_writer(store: &mut dyn Store, dealer: &Dealer<'_>, time: Duration) -> Result<Sample> {
     in_batches(store, dealer, 1, time)
@@ -223,7 +224,9 @@ pub fn run(plan: &Plan, report: &mut Report) -> Result<()> {
 
 fn stages(plan: &Plan, report: &mut Report, history: &History, folder: &Path) -> Result<()> {
     if plan.wants(&["D1"]) {
-        let race = Race::run(plan, "events/s", lanes(plan, history, folder, "d1", one_writer))?;
+        let mut lanes = lanes(plan, history, folder, "d1", one_writer);
+        lanes.extend(command_lanes(plan, folder, "d1", Shape::One));
+        let race = Race::run(plan, "events/s", lanes)?;
         report.lanes("D1 one writer", &race);
         for (files, witness) in FLUSHES {
             let what = format!("one writer, {witness}");
@@ -232,7 +235,9 @@ fn stages(plan: &Plan, report: &mut Report, history: &History, folder: &Path) ->
         report.ahead_of("D1", "one writer, lazy, against the fastest peer", &race, &ours_name("lazy"), PEERS, 1.0);
     }
     if plan.wants(&["D2"]) {
-        let race = Race::run(plan, "events/s", lanes(plan, history, folder, "d2", batch64))?;
+        let mut lanes = lanes(plan, history, folder, "d2", batch64);
+        lanes.extend(command_lanes(plan, folder, "d2", Shape::Async(64)));
+        let race = Race::run(plan, "events/s", lanes)?;
         report.lanes("D2 64 asynchronous submitters (for a store: 64 events a commit)", &race);
         for (files, witness) in FLUSHES {
             let what = format!("64 async, {witness}");
@@ -246,6 +251,7 @@ fn stages(plan: &Plan, report: &mut Report, history: &History, folder: &Path) ->
     }
     if plan.wants(&["D3"]) {
         let mut lanes = lanes(plan, history, folder, "d3", threads64);
+        lanes.extend(command_lanes(plan, folder, "d3", Shape::Threads(64)));
         lanes.extend(alone_lanes(plan, history, folder, "d3"));
         let race = Race::run(plan, "events/s", lanes)?;
         report.lanes("D3 64 blocked threads", &race);
@@ -259,6 +265,7 @@ fn stages(plan: &Plan, report: &mut Report, history: &History, folder: &Path) ->
     if plan.wants(&["D4"]) {
         let _slow = shim::Slow::by(Duration::from_millis(1));
         let mut lanes = lanes(plan, history, folder, "d4", batch64);
+        lanes.extend(command_lanes(plan, folder, "d4", Shape::Async(64)));
         lanes.extend(alone_lanes(plan, history, folder, "d4"));
         let race = Race::run(plan, "events/s", lanes)?;
         report.lanes("D4 64 at once, each flush 1 ms slower", &race);
@@ -277,8 +284,30 @@ const LOG_STRICT: &str = "keyledger's log alone, strict";
 const PEERS: &[&str] = &["SQLite WAL FULL", "redb", "fjall", "okaywal"];
 const SQLITE_ALONE: &str = "SQLite, a transaction each";
 
+/// The whole path under one shape of load.
+fn command_lanes<'a>(plan: &Plan, folder: &Path, race: &str, shape: Shape) -> Vec<Lane<'a>> {
+    let time = plan.cell;
+    let kinds = [
+        (FLUSHES[0].1, WitnessMode::Lazy, Load::Changes),
+        (FLUSHES[1].1, WitnessMode::Strict, Load::Changes),
+        (FLUSHES[2].1, WitnessMode::Strict, Load::Creates),
+    ];
+    let lane = |(name, witness, load): (&str, WitnessMode, Load)| {
+        let folder = folder.join(format!("{race}-ledger-{witness:?}-{load:?}"));
+        let mut commands = None;
+        Lane::new(ours_name(name), move || {
+            let commands = match &mut commands {
+                Some(commands) => commands,
+                empty => empty.insert(Commands::create(&folder, witness, load)?),
+            };
+            commands.run(shape, time)
+        })
+    };
+    kinds.into_iter().map(lane).collect()
+}
+
 /// The floors and the peers under one load. Stores are opened in the first round and live through all.
-fn lanes<'a>(plan: &Plan, history: &'a History, folder: &Path, race: &str, load: Load) -> Vec<Lane<'a>> {
+fn lanes<'a>(plan: &Plan, history: &'a History, folder: &Path, race: &str, load: LoadStore) -> Vec<Lane<'a>> {
     let time = plan.cell;
     let mut lanes = Vec::new();
     for (files, _) in FLUSHES {
@@ -304,7 +333,7 @@ fn store_lane<'a>(
     name: String,
     history: &'a History,
     time: Duration,
-    load: Load,
+    load: LoadStore,
     open: impl Fn() -> Result<Box<dyn Store>> + 'a,
 ) -> Lane<'a> {
     let (mut store, dealer) = (None, Dealer::new(history));

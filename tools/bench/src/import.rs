@@ -7,10 +7,13 @@ use crate::table::{Bound, Lane, Race, Report, Sample};
 use crate::{Error, Result, ours};
 use keyledger::ledger::import::record::RawRecord;
 use keyledger::ledger::import::{EvidenceSink, ImportOptions, import_cloudtrail};
-use keyledger::model::{AccountId, Event};
+use keyledger::ledger::{Command, ExecuteError, InitOptions, Ledger, LedgerOptions, Ticket};
+use keyledger::log::WitnessMode;
+use keyledger::model::{AccountId, Caller, Event};
 use serde::Deserialize;
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -72,6 +75,47 @@ impl EvidenceSink for Nowhere {
     }
 }
 
+/// Hands events to a ledger as the command line does.
+struct Into<'a> {
+    ledger: &'a Ledger,
+    waiting: VecDeque<Ticket>,
+}
+
+impl EvidenceSink for Into<'_> {
+    type Error = ExecuteError;
+
+    fn known_ids(&mut self, _: &mut dyn FnMut([u8; 16])) -> std::result::Result<(), ExecuteError> {
+        // A new ledger knows none.
+        Ok(())
+    }
+
+    fn batch(&mut self, account: AccountId, source: &str, events: Vec<Event>) -> std::result::Result<(), ExecuteError> {
+        let order = Command::ImportEvidence { account, source: source.into(), events, duplicates: 0, rejected: 0 };
+        self.waiting.push_back(self.ledger.submit(Caller::operator("bench@host"), order, None));
+        while self.waiting.len() > 32 {
+            if let Some(ticket) = self.waiting.pop_front() {
+                ticket.wait()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Imports into a new ledger; the sample ends when everything is durable.
+fn into_ledger(folder: &Path, files: &[PathBuf]) -> Result<usize> {
+    let _ = std::fs::remove_dir_all(folder);
+    let ledger = LedgerOptions { witness: WitnessMode::Lazy, ..LedgerOptions::default() };
+    let options = InitOptions { ledger, ..InitOptions::default() };
+    let ledger = Ledger::init(folder, &options)?;
+    let mut sink = Into { ledger: &ledger, waiting: VecDeque::new() };
+    let options = ImportOptions { threads: 2, ..ImportOptions::default() };
+    let counts = import_cloudtrail(&*ours::io(), files, options, &mut sink, &mut |_| {})?;
+    for ticket in sink.waiting {
+        ticket.wait()?;
+    }
+    Ok(counts.imported as usize)
+}
+
 fn race(plan: &Plan, report: &mut Report, files: &[PathBuf], bytes: u64) -> Result<()> {
     let rate = |work: &dyn Fn() -> Result<usize>| -> Result<Sample> {
         let began = Instant::now();
@@ -85,6 +129,7 @@ fn race(plan: &Plan, report: &mut Report, files: &[PathBuf], bytes: u64) -> Resu
     };
     let lanes = vec![
         Lane::new(FLOOR, || rate(&|| parse_only(files, 2))),
+        Lane::new(OURS, || rate(&|| into_ledger(&plan.folder.join("imported"), files))),
         Lane::new("keyledger import, events made and dropped", || rate(&into_nowhere)),
     ];
     let race = Race::run(plan, "records/s", lanes)?;

@@ -12,6 +12,7 @@
 
 pub mod audit;
 pub mod cloudtrail;
+pub mod commands;
 pub mod data;
 pub mod disk;
 pub mod durable;

@@ -9,8 +9,11 @@ use crate::rng::Rng;
 use crate::table::{Bound, Lane, Race, Report, Sample};
 use crate::workload::key_id;
 use crate::{Result, ours};
+use keyledger::audit::Archive;
+use keyledger::audit::at::KeyPast;
 use keyledger::log::LogReader;
-use keyledger::model::Seq;
+use keyledger::model::id::World;
+use keyledger::model::{AccessKeyId, Seq, When};
 use keyledger::state::{State, at};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -149,11 +152,21 @@ fn one_key(plan: &Plan, report: &mut Report, data: &Data) -> Result<()> {
     let bytes = &data.flat[..];
     let (postings, questions) = (Postings::of(bytes)?, questions(plan, data));
     let expected: Vec<_> = questions.iter().map(|(id, seq)| postings.key_at(bytes, id, *seq)).collect::<Result<_>>()?;
-    #[allow(unused_mut, reason = "peers add lanes")]
+    let reader = LogReader::open(ours::io(), &data.log)?;
+    let (archive, _) = Archive::open(ours::io(), &data.log, reader)?;
+    let past = KeyPast::new(&archive)?;
     let mut lanes =
         vec![Lane::new(KEY_FLOOR, || ask_all(&questions, &expected, |id, seq| postings.key_at(bytes, id, seq)))];
     #[cfg(feature = "peers")]
     lanes.push(Lane::new(KEY_SQLITE, || ask_all(&questions, &expected, |id, seq| data.sqlite.key_at(id, seq))));
+    lanes.push(Lane::new(KEY_OURS, || {
+        ask_all(&questions, &expected, |id, seq| {
+            let uid = AccessKeyId::uid_of(std::str::from_utf8(id)?, World::Live);
+            let key = past.key_at(uid, When::Seq(Seq(data.prelude + seq)))?;
+            let live = key.filter(|key| !key.is_deleted());
+            Ok(live.map(|key| (key.revoked_at().is_some(), key.rights().attached.len() as i32)))
+        })
+    }));
     let race = Race::run(plan, "µs", lanes)?;
     report.lanes("T2 one key as of any event", &race);
     report.goal_p50("T2", "one key, p50", &race, KEY_OURS, KEY_FLOOR, Bound::AtMost(2.0));
