@@ -6,10 +6,10 @@ use super::index::{Index, IndexReport};
 use super::source::{History, Plan, Visit};
 use super::{AuditError, scan};
 use crate::log::LogReader;
-use crate::model::Seq;
-use crate::state::Recorded;
+use crate::model::{Seq, Time};
+use crate::state::{Recorded, State, at};
 use crate::sys::Io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use std::time::Duration;
 pub struct Archive {
     reader: LogReader,
     io: Arc<dyn Io>,
+    /// Where its snapshots are; none of an archive without an index.
+    dir: Option<PathBuf>,
     index: Option<Index>,
     /// What is shown: commits behind it are for the next refresh.
     last_seq: u64,
@@ -31,14 +33,14 @@ impl Archive {
     pub fn open(io: Arc<dyn Io>, dir: &Path, reader: LogReader) -> Result<(Self, IndexReport), AuditError> {
         let (index, report) = Index::open(io.as_ref(), dir, &reader)?;
         let last_seq = index.last_seq();
-        Ok((Self { reader, io, index: Some(index), last_seq }, report))
+        Ok((Self { reader, io, dir: Some(dir.to_owned()), index: Some(index), last_seq }, report))
     }
 
     /// Opens a log to be walked, without an index: for a question that needs every commit anyway.
     #[must_use]
     pub fn without_index(io: Arc<dyn Io>, reader: LogReader) -> Self {
         let last_seq = reader.last_seq();
-        Self { reader, io, index: None, last_seq }
+        Self { reader, io, dir: None, index: None, last_seq }
     }
 
     pub fn reader(&self) -> &LogReader {
@@ -79,6 +81,18 @@ impl Archive {
 impl History for Archive {
     fn last_seq(&self) -> Seq {
         Seq(self.last_seq)
+    }
+
+    fn seq_at(&self, time: Time) -> Result<Seq, AuditError> {
+        Ok(Seq(self.reader.seq_at_time(time.0)?.min(self.last_seq)))
+    }
+
+    fn state_at(&self, seq: Seq) -> Result<State, AuditError> {
+        let replayed = match &self.dir {
+            Some(dir) => at::at(self.io.as_ref(), dir, &self.reader, seq, &mut |_| {})?.state,
+            None => at::replay(&self.reader, State::empty(), seq, &mut |_| {})?,
+        };
+        Ok(replayed)
     }
 
     fn select(

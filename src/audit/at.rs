@@ -33,10 +33,6 @@ impl AsOf {
         Self { when: When::Seq(seq), known_at: None }
     }
 
-    fn is_known(self, commit: &Recorded) -> bool {
-        self.known_at.is_none_or(|known_at| commit.recorded_at <= known_at)
-    }
-
     fn holds(self, commit: &Recorded, effective_at: Time) -> bool {
         match self.when {
             When::At(time) => effective_at <= time,
@@ -69,51 +65,62 @@ impl AsOf {
 /// # Errors
 /// [`AuditError::AheadOfLog`] for a seq that is not there yet, and whatever keeps the log from being read.
 pub fn worlds_at(history: &dyn History, as_of: AsOf) -> Result<Worlds, AuditError> {
-    let mut range = 1..=u64::MAX;
-    if let When::Seq(seq) = as_of.when {
-        let newest = history.last_seq();
-        if seq > newest {
+    let newest = history.last_seq();
+    let known = match as_of.known_at {
+        Some(known_at) => history.seq_at(known_at)?,
+        None => newest,
+    };
+    let live = match as_of.when {
+        When::Seq(seq) if seq > newest => {
             return Err(AuditError::AheadOfLog { asked: seq.0, newest: newest.0 });
         }
-        range = 1..=seq.0;
+        When::Seq(seq) => seq.min(known),
+        When::At(time) => history.seq_at(time)?.min(known),
+    };
+    let mut worlds = Worlds::live(history.state_at(live)?);
+    // Evidence of a time may have been recorded at any later one.
+    let evidence_to = match as_of.when {
+        When::Seq(_) => live,
+        When::At(_) => known,
+    };
+    for (org, (account, evidence)) in evidence_at(history, as_of, evidence_to)? {
+        worlds.add_evidence(org, account, &evidence);
     }
-    let mut live = State::empty();
-    let mut accounts: BTreeMap<OrgUid, AccountId> = BTreeMap::new();
-    let mut evidence: BTreeMap<OrgUid, Evidence> = BTreeMap::new();
-    history.walk(&Plan::range(range), &mut |commit| {
-        if !as_of.is_known(commit) {
-            // recorded_at never goes back, so neither is anything later known.
-            return ControlFlow::Break(());
-        }
+    Ok(worlds)
+}
+
+type EvidenceOrgs = BTreeMap<OrgUid, (AccountId, Evidence)>;
+
+/// The evidence of each evidence org that was recorded up to `to`, as of a moment.
+fn evidence_at(history: &dyn History, as_of: AsOf, to: Seq) -> Result<EvidenceOrgs, AuditError> {
+    let mut orgs: EvidenceOrgs = BTreeMap::new();
+    let kinds = [EventKind::OrgCreated, EventKind::EvidenceChanged, EventKind::EvidenceObserved];
+    let mut plan = Plan::mentioning(kinds.iter().map(|kind| Mention::Kind(*kind).term()).collect());
+    plan.glance.kinds = kinds.to_vec();
+    plan.range = 1..=to.0;
+    history.walk(&plan, &mut |commit| {
         for event in &commit.commit.events {
             if let Event::OrgCreated { org, account, kind: OrgKind::Evidence, .. } = event {
-                accounts.insert(*org, *account);
+                orgs.entry(*org).or_insert_with(|| (*account, Evidence::default()));
             }
             let effective_at = match event {
                 Event::EvidenceChanged(change) => change.record.effective_at,
                 Event::EvidenceObserved(observed) => observed.record.effective_at,
                 _ => continue,
             };
-            if let Some(org) = commit.commit.envelope.org
+            if let Some((_, evidence)) = commit.commit.envelope.org.and_then(|org| orgs.get_mut(&org))
                 && as_of.holds(commit, effective_at)
             {
-                evidence.entry(org).or_default().collect(commit.seq, event);
+                evidence.collect(commit.seq, event);
             }
-        }
-        if as_of.holds(commit, commit.recorded_at) {
-            apply_live(&mut live, commit);
         }
         ControlFlow::Continue(())
     })?;
-    let mut worlds = Worlds::live(live);
-    for (org, account) in accounts {
-        worlds.add_evidence(org, account, evidence.get(&org).unwrap_or(&Evidence::default()));
-    }
-    Ok(worlds)
+    Ok(orgs)
 }
 
 /// Applies a commit without its evidence, which is collected apart.
-fn apply_live(state: &mut State, commit: &Recorded) {
+pub(super) fn apply_live(state: &mut State, commit: &Recorded) {
     let is_evidence = |event: &Event| matches!(event, Event::EvidenceChanged(_) | Event::EvidenceObserved(_));
     if !commit.commit.events.iter().any(is_evidence) {
         state.apply(commit.seq, commit.recorded_at, &commit.commit);

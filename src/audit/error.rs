@@ -3,6 +3,7 @@
 use crate::log::LogError;
 use crate::model::Invalid;
 use crate::state::HistoryError;
+use crate::state::at::ReplayError;
 
 /// Why a question could not be answered. Finding nothing is no error.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,8 @@ pub enum AuditError {
     Invalid(#[from] Invalid),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     #[error(transparent)]
     History(#[from] HistoryError),
     /// The moment asked for lies behind the end of the log.

@@ -85,6 +85,9 @@ pub fn is_made(fact: &Fact<'_>) -> bool {
 /// Calls `f` with everything that `fact` mentions; some of it perhaps twice.
 pub fn mentions<'a>(fact: &Fact<'a>, f: &mut impl FnMut(Mention<'a>)) {
     f(Mention::Kind(fact.event.kind()));
+    if fact.record.is_some() && fact.observed().is_none() {
+        f(Mention::Kind(EventKind::EvidenceChanged));
+    }
     if let Some(org) = fact.org {
         f(Mention::Org(org));
     }

@@ -42,4 +42,4 @@ pub use mention::{Mention, Term, mentions, terms_of};
 pub use names::{KeyPlace, Worlds};
 pub use query::{Asked, Query};
 pub use report::{EventRef, FactRow, Finding, Severity, Stamp};
-pub use source::{History, Plan, SeqRange, Visit};
+pub use source::{Glance, History, Plan, SeqRange, Visit};

@@ -9,7 +9,7 @@ use super::address::AddressFilter;
 use super::known;
 use super::mention::{Mention, actor_key, is_made, mentions, subjects, world_of};
 use super::names::Worlds;
-use super::{AuditError, History, Plan, Term};
+use super::{AuditError, Glance, History, Plan, Term};
 use crate::model::id::World;
 use crate::model::{
     AccessKeyId, Dialect, Event, EventKind, Invalid, KeyUid, OrgUid, PolicyUid, Time, UserUid, When, uids,
@@ -252,6 +252,12 @@ impl Query {
         let mut plan = Plan::range(self.from_seq.unwrap_or(1)..=self.to_seq.unwrap_or(u64::MAX));
         plan.reverse = self.reverse;
         (plan.since, plan.until, plan.known_at) = (self.since, self.until, self.known_at);
+        plan.glance = Glance {
+            dialect: self.dialect,
+            orgs: self.orgs.clone(),
+            kinds: self.kinds.clone(),
+            address: self.address.clone(),
+        };
         let mut either = |terms: Vec<Term>, needles: Option<Vec<Vec<u8>>>| {
             plan.terms.push(terms);
             plan.needles.extend(needles);
@@ -299,7 +305,7 @@ impl Query {
             let terms = texts.iter().map(|text| Mention::Address(text).term()).collect();
             either(terms, Some(texts.iter().map(|text| text.as_bytes().to_vec()).collect()));
         }
-        if !self.kinds.is_empty() && !self.kinds.contains(&EventKind::EvidenceChanged) {
+        if !self.kinds.is_empty() {
             either(self.kinds.iter().map(|kind| Mention::Kind(*kind).term()).collect(), None);
         }
         if let Some(call) = self.call.as_deref().and_then(known::notable) {
@@ -443,7 +449,8 @@ pub(super) fn each_fact_of_kinds(
     kinds: &[EventKind],
     f: &mut dyn FnMut(&Fact<'_>),
 ) -> Result<(), AuditError> {
-    let plan = Plan::mentioning(kinds.iter().map(|kind| Mention::Kind(*kind).term()).collect());
+    let mut plan = Plan::mentioning(kinds.iter().map(|kind| Mention::Kind(*kind).term()).collect());
+    plan.glance.kinds = kinds.to_vec();
     let fits = |commit: &Recorded| commit.facts().any(|fact| kinds.contains(&fact.event.kind()));
     history.select(&plan, &fits, &mut |commit| {
         commit.facts().filter(|fact| kinds.contains(&fact.event.kind())).for_each(|fact| f(&fact));

@@ -7,13 +7,14 @@
 
 use super::AuditError;
 use super::source::{Plan, Visit};
-use crate::log::{Frame, LogReader};
-use crate::state::Recorded;
+use crate::log::{Frame, LogReader, PARTS};
+use crate::model::{EventKind, Seq, codec};
+use crate::state::{HistoryError, Recorded};
 use memchr::memmem::Finder;
 use std::ops::{ControlFlow, RangeInclusive};
 
 /// Commits in a piece of a walk.
-const PIECE: u64 = 4_096;
+const PIECE: u64 = 16_384;
 /// Commits in a piece when they are chosen one by one.
 const CHOSEN: usize = 256;
 /// Commits that are asked for ahead of the one in hand.
@@ -41,17 +42,35 @@ impl Pieces<'_> {
     }
 }
 
-/// Bytes that a fitting commit holds.
-struct Needles<'a>(Vec<Vec<Finder<'a>>>);
+/// What is looked for in a frame before it is decoded.
+struct Sieve<'a> {
+    needles: Vec<Vec<Finder<'a>>>,
+    plan: &'a Plan,
+}
 
-impl<'a> Needles<'a> {
+impl<'a> Sieve<'a> {
     fn of(plan: &'a Plan) -> Self {
         let one = |list: &'a Vec<Vec<u8>>| list.iter().map(|needle| Finder::new(needle.as_slice())).collect();
-        Self(plan.needles.iter().map(one).collect())
+        Self { needles: plan.needles.iter().map(one).collect(), plan }
     }
 
-    fn may_be_in(&self, frame: &Frame<'_>) -> bool {
-        self.0.iter().all(|list| list.iter().any(|needle| needle.find(frame.payload()).is_some()))
+    /// Whether a frame's commit may fit, by a glance at it.
+    fn may_fit(&self, frame: &Frame<'_>) -> Result<bool, AuditError> {
+        if self.plan.known_at.is_some_and(|known_at| frame.recorded_at_ns > known_at.0) {
+            return Ok(false);
+        }
+        let is_out_of_time = self.plan.since.is_some_and(|since| frame.recorded_at_ns < since.0)
+            || self.plan.until.is_some_and(|until| frame.recorded_at_ns >= until.0);
+        if self.plan.glance.is_empty() && !is_out_of_time {
+            return Ok(true);
+        }
+        let mut kinds = Vec::new();
+        let whole = frame.flags & PARTS == 0;
+        let envelope = codec::glance(frame.schema, frame.parts(), whole, &mut |kind| kinds.push(kind))
+            .map_err(|source| HistoryError { seq: Seq(frame.seq), source })?;
+        // Imported records have a time of their own.
+        let has_own_time = |kind: &EventKind| matches!(kind, EventKind::EvidenceChanged | EventKind::EvidenceObserved);
+        Ok(self.plan.glance.may_fit(&envelope, &kinds) && (!is_out_of_time || kinds.iter().any(has_own_time)))
     }
 }
 
@@ -147,11 +166,11 @@ fn run(
     fits: &(dyn Fn(&Recorded) -> bool + Sync),
     each: &mut Visit<'_>,
 ) -> Result<(), AuditError> {
-    let needles = Needles::of(plan);
+    let sieve = Sieve::of(plan);
     let threads = threads().min(pieces.len());
     if threads <= 1 {
         for number in 0..pieces.len() {
-            if hand_over(one_piece(pieces, number, plan, &needles, fits), each)?.is_break() {
+            if hand_over(one_piece(pieces, number, plan, &sieve, fits), each)?.is_break() {
                 break;
             }
         }
@@ -162,10 +181,10 @@ fn run(
         let workers: Vec<crossbeam_channel::Receiver<Piece>> = (0..threads)
             .map(|worker| {
                 let (send, receive) = crossbeam_channel::bounded(2);
-                let needles = &needles;
+                let sieve = &sieve;
                 scope.spawn(move || {
                     for number in (worker..pieces.len()).step_by(threads) {
-                        let piece = one_piece(pieces, number, plan, needles, fits);
+                        let piece = one_piece(pieces, number, plan, sieve, fits);
                         if send.send(piece).is_err() {
                             return;
                         }
@@ -192,7 +211,7 @@ fn one_piece(
     pieces: &Pieces<'_>,
     number: usize,
     plan: &Plan,
-    needles: &Needles<'_>,
+    sieve: &Sieve<'_>,
     fits: &(dyn Fn(&Recorded) -> bool + Sync),
 ) -> Piece {
     let mut found = Vec::new();
@@ -205,16 +224,8 @@ fn one_piece(
     };
     match pieces {
         Pieces::Ranges(reader, ranges) => {
-            let range = &ranges[number];
-            for frame in reader.frames(*range.start()) {
-                let frame = frame?;
-                if frame.seq > *range.end() {
-                    break;
-                }
-                if needles.may_be_in(&frame) {
-                    take(&frame)?;
-                }
-            }
+            let mut glanced = |frame: &Frame<'_>| if sieve.may_fit(frame)? { take(frame) } else { Ok(true) };
+            reader.search(&ranges[number], &sieve.needles, &mut glanced)?;
         }
         Pieces::Chosen(chosen, seqs) => chosen.each(seqs[number], take)?,
     }

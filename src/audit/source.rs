@@ -5,9 +5,12 @@
 //! Not here: choosing commits (`query`), the index.
 
 use super::AuditError;
+use super::address::AddressFilter;
 pub(super) use super::mention::Term;
-use crate::model::{Seq, Time};
-use crate::state::Recorded;
+use crate::model::commit::EnvelopeBrief;
+use crate::model::{Dialect, EventKind, OrgUid, Seq, Time};
+use crate::state::{Recorded, State};
+use std::collections::BTreeSet;
 use std::ops::{ControlFlow, RangeInclusive};
 
 /// Seqs from and to, both included.
@@ -26,6 +29,8 @@ pub struct Plan {
     pub terms: Vec<Vec<Term>>,
     /// A commit's bytes must hold one needle of each list: what a scan without an index looks for.
     pub needles: Vec<Vec<Vec<u8>>>,
+    /// What a commit's envelope and the kinds of its events must be like; looked at before it is read whole.
+    pub glance: Glance,
     /// Nothing that took effect before, or at or after, or was recorded later is asked for.
     pub since: Option<Time>,
     pub until: Option<Time>,
@@ -42,13 +47,61 @@ impl Plan {
     /// Every commit of a range.
     #[must_use]
     pub fn range(range: SeqRange) -> Self {
-        Self { range, reverse: false, terms: Vec::new(), needles: Vec::new(), since: None, until: None, known_at: None }
+        Self {
+            range,
+            reverse: false,
+            terms: Vec::new(),
+            needles: Vec::new(),
+            glance: Glance::default(),
+            since: None,
+            until: None,
+            known_at: None,
+        }
     }
 
     /// Commits that mention any of `terms`.
     #[must_use]
     pub fn mentioning(terms: Vec<Term>) -> Self {
         Self { terms: vec![terms], ..Self::all() }
+    }
+}
+
+/// What can be told of a commit without reading its events.
+#[derive(Debug, Clone, Default)]
+pub struct Glance {
+    pub dialect: Option<Dialect>,
+    pub orgs: Option<BTreeSet<OrgUid>>,
+    /// Any of these; empty: any at all.
+    pub kinds: Vec<EventKind>,
+    pub address: Option<AddressFilter>,
+}
+
+impl Glance {
+    /// Whether nothing is asked of a commit.
+    pub fn is_empty(&self) -> bool {
+        self.dialect.is_none() && self.orgs.is_none() && self.kinds.is_empty() && self.address.is_none()
+    }
+
+    /// Whether a commit may fit.
+    pub fn may_fit(&self, envelope: &EnvelopeBrief<'_>, kinds: &[EventKind]) -> bool {
+        // Imported records say their own address, rollups one for each use; and no record has a dialect.
+        let is_told_within = |kind: &EventKind| {
+            matches!(
+                kind,
+                EventKind::EvidenceChanged
+                    | EventKind::EvidenceObserved
+                    | EventKind::UsageRolledUp
+                    | EventKind::AttemptsRolledUp
+                    | EventKind::SignInRefused
+            )
+        };
+        let fits_kind = |kind: &EventKind| *kind == EventKind::EvidenceChanged || self.kinds.contains(kind);
+        self.dialect.is_none_or(|dialect| envelope.dialect == dialect)
+            && self.orgs.as_ref().is_none_or(|orgs| envelope.org.is_some_and(|org| orgs.contains(&org)))
+            && (self.kinds.is_empty() || kinds.iter().any(fits_kind))
+            && self.address.as_ref().is_none_or(|address| {
+                envelope.source_ip.is_some_and(|text| address.contains(text)) || kinds.iter().any(is_told_within)
+            })
     }
 }
 
@@ -68,6 +121,35 @@ pub trait History: Sync {
         fits: &(dyn Fn(&Recorded) -> bool + Sync),
         each: &mut Visit<'_>,
     ) -> Result<(), AuditError>;
+
+    /// The last commit recorded at `time` or before; 0 if there is none.
+    ///
+    /// # Errors
+    /// As [`History::select`].
+    fn seq_at(&self, time: Time) -> Result<Seq, AuditError> {
+        let mut seq = Seq(0);
+        self.walk(&Plan { reverse: true, ..Plan::all() }, &mut |commit| {
+            if commit.recorded_at > time {
+                return ControlFlow::Continue(());
+            }
+            seq = commit.seq;
+            ControlFlow::Break(())
+        })?;
+        Ok(seq)
+    }
+
+    /// The state after commit `seq`; what it holds of evidence is left alone by those who ask.
+    ///
+    /// # Errors
+    /// As [`History::select`].
+    fn state_at(&self, seq: Seq) -> Result<State, AuditError> {
+        let mut state = State::empty();
+        self.walk(&Plan::range(1..=seq.0), &mut |commit| {
+            super::at::apply_live(&mut state, commit);
+            ControlFlow::Continue(())
+        })?;
+        Ok(state)
+    }
 
     /// Calls `each` with every commit that may fit `plan`.
     ///

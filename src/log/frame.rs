@@ -378,6 +378,15 @@ pub(crate) fn stored_len(bytes: &[u8], offset: usize, seq: u64) -> Option<usize>
     good.then(|| frame_len(payload_len))
 }
 
+/// [`stored_len`] without the header's checksum: for a walk that checks the frame it arrives at.
+#[inline]
+pub(crate) fn likely_len(bytes: &[u8], offset: usize, seq: u64) -> Option<usize> {
+    let header = bytes.get(offset..)?.first_chunk::<HEADER>()?;
+    let payload_len = u32_at(header, LEN) as usize;
+    let good = header[..4] == MAGIC && u64_at(header, SEQ) == seq && (1..=PAYLOAD_BYTES_MAX).contains(&payload_len);
+    good.then(|| frame_len(payload_len))
+}
+
 /// Whether a frame that `parse` called unknown has a right hash, and so was written by a (newer) writer.
 pub(crate) fn unknown_is_whole(keys: &Keys, bytes: &[u8], offset: usize, limit: usize) -> bool {
     let whole = || {

@@ -38,6 +38,7 @@ mod meta;
 mod open;
 mod reader;
 mod recovery;
+mod search;
 mod segment;
 mod shared;
 mod shelf;

@@ -15,7 +15,7 @@
 //! Not here: frames and checksums (`log::frame`).
 
 use super::commit::{Commit, Envelope, EnvelopeBrief};
-use super::event::Event;
+use super::event::{Event, EventKind};
 use bincode::config::{self, Configuration, Fixint, Limit, LittleEndian, Varint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -149,6 +149,38 @@ pub fn decode_brief<'a>(
     }
     for part in parts {
         events.push(exactly::<Event>(salted(part)?)?);
+    }
+    Ok(envelope)
+}
+
+/// Decodes of a payload only who and how, borrowed, and the kind of each event, told to `kinds`: for a walk that looks for
+/// few commits among many.
+///
+/// # Errors
+/// As [`decode_whole`], as far as it looks.
+pub fn glance<'a>(
+    schema: u16,
+    mut parts: impl Iterator<Item = &'a [u8]>,
+    whole: bool,
+    kinds: &mut dyn FnMut(EventKind),
+) -> Result<EnvelopeBrief<'a>, CodecError> {
+    known(schema)?;
+    let mut kind = |bytes: &[u8]| -> Result<(), CodecError> {
+        let (number, _) = take::<u32>(bytes)?;
+        let kind = usize::try_from(number).ok().and_then(|number| EventKind::ALL.get(number));
+        kinds(*kind.ok_or_else(|| CodecError::Malformed { why: format!("event kind {number}") })?);
+        Ok(())
+    };
+    let first = parts.next().unwrap_or_default();
+    if whole {
+        let (envelope, used) = borrow::<EnvelopeBrief<'a>>(first)?;
+        kind(&first[used..])?;
+        return Ok(envelope);
+    }
+    let salted = |part: &'a [u8]| part.get(PART_SALT_BYTES..).unwrap_or_default();
+    let (envelope, _) = borrow::<EnvelopeBrief<'a>>(salted(first))?;
+    for part in parts {
+        kind(salted(part))?;
     }
     Ok(envelope)
 }

@@ -67,7 +67,7 @@ pub struct EnvelopeBrief<'a> {
     #[serde(borrow)]
     request_id: Option<&'a str>,
     #[serde(borrow)]
-    source_ip: Option<&'a str>,
+    pub source_ip: Option<&'a str>,
     #[serde(borrow)]
     user_agent: Option<&'a str>,
     #[serde(borrow)]
