@@ -264,7 +264,7 @@ fn a_key_as_of_any_seq_through_the_index_is_what_the_replay_gives() {
         state.apply(commit.seq, commit.recorded_at, &commit.commit);
         if commit.seq.0 % 61 == 0 {
             let mut keys = Vec::new();
-            state.for_each_key(|uid, key| keys.push((uid, key.clone())));
+            state.for_each_key(|key| keys.push((key.uid(), key.to_record())));
             for (uid, key) in keys {
                 let record = past.key_at(uid, When::Seq(commit.seq)).expect("reads");
                 assert_eq!(record.as_ref(), Some(&key), "at {}", commit.seq);

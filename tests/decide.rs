@@ -44,7 +44,7 @@ fn table(given: &Given) -> Vec<(Vec<Command>, Command, Vec<Kind>, Again)> {
     use Again::{Another, Nothing, Refused};
     let org = given.org();
     let alice = given.state.user_by_name(org, "alice").expect("alice is there").user;
-    let key = given.state.keys_where(|key| key.owner == keyledger::model::KeyOwner::User(alice)).remove(0).id;
+    let key = given.state.keys_where(|key| *key.owner() == keyledger::model::KeyOwner::User(alice)).remove(0).id;
     let reader = || "reader".into();
     let to = || Target::User("alice".into());
     let settings = OrgSettings { iam_keys_per_user_max: Some(5), ..OrgSettings::default() };

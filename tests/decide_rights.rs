@@ -402,7 +402,7 @@ proptest! {
                 &decided.events.iter().map(keyledger::model::Event::kind).collect::<Vec<_>>(),
             );
             prop_assert!(!given_out.is_empty());
-            let mut secrets: Vec<KeyRecord> = given.state.keys_where(|key| !before.contains(&key.id));
+            let mut secrets: Vec<KeyRecord> = given.state.keys_where(|key| !before.contains(&key.id()));
             if how == 2 {
                 secrets.push(given.again(&other));
             }

@@ -139,7 +139,9 @@ fn check(disk: &SimDisk, told: &Told, hashes: &[[u8; 32]], seed: u64) {
     let folder = Path::new(DIR).join("keys");
     let mut keystore = KeystoreReader::open(disk.io(), &folder, id_of_ledger, vault_key).expect("a keystore");
     let mut over = Vec::new();
-    state.for_each_key(|uid, key| {
+    state.for_each_key(|key| {
+        let key = (key.uid(), key.to_record());
+        let (uid, key) = (key.0, &key.1);
         for secret in key.secrets() {
             let stored = keystore.secret(uid, secret.version, &key.id);
             let shown = told.secrets.get(&(key.id.clone(), secret.version));

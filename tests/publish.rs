@@ -76,7 +76,7 @@ fn a_pinned_state_stays_at_its_seq_while_the_writer_goes_on() {
         writer.apply(Seq(n), Time(n.cast_signed()), &relabelled(&keys, Seq(n)));
         // Applied but not published: nobody sees it.
         assert_eq!(handle.seq(), Seq(n - 1));
-        assert_ne!(handle.with_key(id(0).as_str(), |key| key.label.to_string()), Some(n.to_string()));
+        assert_ne!(handle.with_key(id(0).as_str(), |key| key.label().to_string()), Some(n.to_string()));
         handle.publish(&writer);
         if n % 7 == 0 {
             pinned.push((Seq(n), handle.state()));
@@ -91,8 +91,8 @@ fn a_pinned_state_stays_at_its_seq_while_the_writer_goes_on() {
             assert_eq!(state.key(id(n).as_str()).unwrap().label, seq.to_string(), "key {n}");
         }
         let mut seen = 0;
-        state.for_each_key(|_, key| {
-            assert_eq!(key.label, seq.to_string());
+        state.for_each_key(|key| {
+            assert_eq!(key.label(), seq.to_string());
             seen += 1;
         });
         assert_eq!(seen, keys.len());
@@ -135,7 +135,7 @@ fn readers_never_see_half_a_commit_and_never_go_back() {
                     } else {
                         let floor = handle.seq().0;
                         let label: u64 =
-                            handle.with_key(id(3).as_str(), |key| key.label.parse().unwrap()).expect("is there");
+                            handle.with_key(id(3).as_str(), |key| key.label().parse().unwrap()).expect("is there");
                         assert!(label == 0 || label >= floor, "label {label} is older than {floor}");
                     }
                     reads.fetch_add(1, Ordering::Relaxed);

@@ -93,11 +93,11 @@ pub fn listing(worlds: &Worlds, now: Time, options: &ListingOptions) -> Vec<Noun
             }
         }
         if wants(Noun::Key) {
-            state.for_each_key(|_, key| {
+            state.for_each_key(|key| {
                 let is_listed = (options.deleted || !key.is_deleted())
-                    && options.orgs.as_ref().is_none_or(|orgs| orgs.contains(&key.org));
+                    && options.orgs.as_ref().is_none_or(|orgs| orgs.contains(&key.org()));
                 if is_listed {
-                    rows.push(lister.key(key));
+                    rows.push(lister.key(&key.to_record()));
                 }
             });
         }

@@ -147,7 +147,7 @@ impl Worlds {
     /// Every key, deleted ones included, in no order.
     pub fn for_each_key(&self, mut f: impl FnMut(OrgKind, KeyUid, &KeyRecord)) {
         for (kind, state) in self.states() {
-            state.for_each_key(|uid, key| f(kind, uid, key));
+            state.for_each_key(|key| f(kind, key.uid(), &key.to_record()));
         }
     }
 

@@ -52,11 +52,11 @@ struct BucketRow<'a> {
 
 impl<'a> BucketRow<'a> {
     fn of(view: &View, bucket: &'a BucketName, registered: bool) -> Self {
-        let names = |key: &crate::state::KeyRecord| {
-            key.org == view.org.org
+        let names = |key: &crate::state::KeyView<'_>| {
+            key.org() == view.org.org
                 && !key.is_deleted()
                 && (key.rights().grants.iter().any(|grant| grant.bucket.as_ref() == Some(bucket))
-                    || matches!(&key.owner, crate::model::KeyOwner::Bucket(of) if of == bucket))
+                    || matches!(key.owner(), crate::model::KeyOwner::Bucket(of) if of == bucket))
         };
         let keys = view.state.keys_where(names);
         Self {

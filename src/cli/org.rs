@@ -144,8 +144,8 @@ impl OrgRow {
         let evidence = whole.evidence(org.org);
         let span = evidence.and_then(|evidence| evidence.span());
         let (mut keys, mut usable) = (0, 0);
-        state.for_each_key(|_, key| {
-            if key.org == org.org {
+        state.for_each_key(|key| {
+            if key.org() == org.org {
                 keys += 1;
                 usable += u64::from(key.status(view.now, org.suspended).is_usable());
             }

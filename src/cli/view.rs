@@ -34,7 +34,7 @@ impl View {
 
     /// The org's keys, deleted ones included, by id.
     pub fn keys(&self) -> Vec<KeyRecord> {
-        self.state.keys_where(|key| key.org == self.org.org)
+        self.state.keys_where(|key| key.org() == self.org.org)
     }
 
     /// The org's key of this id.

@@ -188,13 +188,13 @@ pub fn draw(
         }
         (Need::KeyAndSecret, _) => {
             let prefix = prefix(state, caller, command);
-            let id = key_id(dice, prefix, |id| state.key_by_uid(id.uid(World::Live)).is_none());
+            let id = key_id(dice, prefix, |id| !state.has_key(id.uid(World::Live)));
             fresh.key_id = Some(id.clone());
             (id, 1)
         }
         (Need::Secret, Command::RotateSecret { key, .. }) => {
             // Of a key that is not there nothing is drawn: the command will be refused.
-            let Some(version) = state.with_key(key.as_str(), |key| key.secret_version) else { return (fresh, None) };
+            let Some(version) = state.with_key(key.as_str(), |key| key.secret_version()) else { return (fresh, None) };
             (key.clone(), version.saturating_add(1))
         }
         (Need::BroughtSecret, Command::ImportKey { key, .. }) => (key.access_key_id.clone(), 1),
@@ -219,7 +219,7 @@ pub fn draw(
 fn prefix<'a>(state: &'a State, caller: &Caller, command: &Command) -> &'a str {
     let org: Option<OrgUid> = match command.bare() {
         Command::CreateKey { org, .. } => Some(*org),
-        Command::RotateKey { key, .. } => state.with_key(key.as_str(), |key| key.org),
+        Command::RotateKey { key, .. } => state.with_key(key.as_str(), |key| key.org()),
         _ => None,
     };
     let own = org.and_then(|org| state.org(org)).and_then(|org| org.settings.key_prefix.as_deref());

@@ -300,12 +300,12 @@ fn lasting_folder(io: &dyn Io, dir: &Path) -> Result<(), VaultError> {
 fn secrets(state: &State, now: Time) -> (Vec<Over>, Vec<(KeyUid, u32)>) {
     let mut over = Vec::new();
     let mut referenced = Vec::with_capacity(state.key_count());
-    state.for_each_key(|key, record| {
-        let versions = over_of(record, now);
+    state.for_each_key(|record| {
+        let (key, versions) = (record.uid(), over_of(record.secrets(), record.is_deleted(), now));
         let live = record.secrets().filter(|secret| !secret.shredded && !versions.contains(&secret.version));
         referenced.extend(live.map(|secret| (key, secret.version)));
         if !versions.is_empty() {
-            over.push(Over { org: record.org, key, versions, causation: None });
+            over.push(Over { org: record.org(), key, versions, causation: None });
         }
     });
     over.sort_by_key(|over| over.key);

@@ -12,7 +12,7 @@ use super::writer::{Append, Writer, failed};
 use crate::log::{KIND_ATTESTATION, KIND_COMMIT};
 use crate::model::{Actor, Commit, Dialect, Envelope, Event, KeyUid, OrgUid, Seq, ShredLevel, Time};
 use crate::state::at::write_snapshot;
-use crate::state::{KeyRecord, PROJECTION};
+use crate::state::{PROJECTION, SecretRecord};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -79,7 +79,7 @@ impl Writer {
                 continue;
             };
             let Some(record) = self.state.key_by_uid(*key) else { continue };
-            let versions = over_of(&record, now);
+            let versions = over_of(record.secrets(), record.is_deleted(), now);
             if !versions.is_empty() {
                 self.over.push(Over { org: record.org, key: *key, versions, causation: Some(seq) });
             }
@@ -197,9 +197,9 @@ impl Writer {
 }
 
 /// Versions of a key that may never sign again and are not destroyed yet.
-pub(super) fn over_of(key: &KeyRecord, now: Time) -> Vec<u32> {
-    key.secrets()
-        .filter(|secret| !secret.shredded && (key.is_deleted() || secret.retired || secret.deadline <= now))
+pub(super) fn over_of(secrets: impl Iterator<Item = SecretRecord>, is_deleted: bool, now: Time) -> Vec<u32> {
+    secrets
+        .filter(|secret| !secret.shredded && (is_deleted || secret.retired || secret.deadline <= now))
         .map(|secret| secret.version)
         .collect()
 }

@@ -27,6 +27,16 @@ pub enum ActorKind {
 }
 
 impl ActorKind {
+    /// In the order of their numbers.
+    pub const ALL: [ActorKind; 6] = [
+        ActorKind::Operator,
+        ActorKind::User,
+        ActorKind::Root,
+        ActorKind::Provider,
+        ActorKind::Node,
+        ActorKind::System,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             ActorKind::Operator => "operator",

@@ -122,35 +122,15 @@ pub fn decode_parts<'a>(schema: u16, parts: impl IntoIterator<Item = &'a [u8]>) 
     Ok(Commit { envelope, events })
 }
 
-/// Decodes a payload as far as a replay needs it: the envelope borrowed, the events added to `events`.
-///
-/// # Errors
-/// As [`decode_whole`]; `events` may then hold some of the commit's.
-pub fn decode_brief<'a>(
-    schema: u16,
-    mut parts: impl Iterator<Item = &'a [u8]>,
-    whole: bool,
-    events: &mut Vec<Event>,
-) -> Result<EnvelopeBrief<'a>, CodecError> {
-    known(schema)?;
-    let first = parts.next().unwrap_or_default();
-    if whole {
-        let (envelope, used) = borrow::<EnvelopeBrief<'a>>(first)?;
-        events.push(exactly::<Event>(&first[used..])?);
-        return Ok(envelope);
-    }
-    let salted = |part: &'a [u8]| {
-        part.get(PART_SALT_BYTES..).ok_or_else(|| CodecError::Malformed { why: "a part has no salt".to_owned() })
-    };
-    let first = salted(first)?;
-    let (envelope, used) = borrow::<EnvelopeBrief<'a>>(first)?;
-    if used != first.len() {
-        return Err(CodecError::TrailingBytes { extra: first.len() - used });
-    }
-    for part in parts {
-        events.push(exactly::<Event>(salted(part)?)?);
-    }
-    Ok(envelope)
+/// Decodes an envelope, borrowed, from the front of `bytes`; returns what stands behind it.
+pub(super) fn envelope_brief(bytes: &[u8]) -> Result<(EnvelopeBrief<'_>, &[u8]), CodecError> {
+    let (envelope, used) = borrow::<EnvelopeBrief<'_>>(bytes)?;
+    Ok((envelope, &bytes[used..]))
+}
+
+/// Decodes an event that takes all of `bytes`.
+pub(super) fn event(bytes: &[u8]) -> Result<Event, CodecError> {
+    exactly::<Event>(bytes)
 }
 
 /// Decodes of a payload only who and how, borrowed, and the kind of each event, told to `kinds`: for a walk that looks for

@@ -65,14 +65,14 @@ pub struct EnvelopeBrief<'a> {
     pub actor: ActorBrief<'a>,
     pub dialect: Dialect,
     #[serde(borrow)]
-    request_id: Option<&'a str>,
+    pub(super) request_id: Option<&'a str>,
     #[serde(borrow)]
     pub source_ip: Option<&'a str>,
     #[serde(borrow)]
-    user_agent: Option<&'a str>,
+    pub(super) user_agent: Option<&'a str>,
     #[serde(borrow)]
-    reason: Option<&'a str>,
-    causation: Option<Seq>,
+    pub(super) reason: Option<&'a str>,
+    pub(super) causation: Option<Seq>,
     #[serde(borrow)]
     pub token: Option<TokenBrief<'a>>,
 }
@@ -83,7 +83,7 @@ pub struct ActorBrief<'a> {
     pub kind: ActorKind,
     #[serde(borrow)]
     pub name: &'a str,
-    user: Option<UserUid>,
+    pub(super) user: Option<UserUid>,
     #[serde(borrow)]
     pub key: Option<&'a str>,
 }

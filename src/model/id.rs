@@ -128,6 +128,11 @@ impl AccessKeyId {
         Ok(Self(CompactString::new(text)))
     }
 
+    /// An id that was parsed before.
+    pub(crate) fn known(text: &str) -> Self {
+        Self(CompactString::new(text))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -143,11 +148,17 @@ impl AccessKeyId {
     /// [`AccessKeyId::uid`] of text that was not parsed yet.
     #[must_use]
     pub fn uid_of(text: &str, world: World) -> KeyUid {
+        KeyUid(Self::uid_number(text, world).to_le_bytes())
+    }
+
+    /// [`AccessKeyId::uid_of`], its bytes as a little-endian number.
+    #[inline]
+    pub(crate) fn uid_number(text: &str, world: World) -> u128 {
         let seed = match world {
             World::Live => 0x6b65_796c_6564_6765,
             World::Evidence => 0x6576_6964_656e_6365,
         };
-        KeyUid(xxhash_rust::xxh3::xxh3_128_with_seed(text.as_bytes(), seed).to_le_bytes())
+        xxhash_rust::xxh3::xxh3_128_with_seed(text.as_bytes(), seed)
     }
 
     /// Whether this is a temporary AWS key (`ASIA…`).

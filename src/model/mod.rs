@@ -3,10 +3,12 @@
 //! Values only: nothing here reads a file, a clock or a die, and nothing decides. What an event *does* is in
 //! `state::apply`, whether it may happen in `ledger::decide`.
 
+pub mod brief;
 pub mod bytes;
 pub mod caller;
 pub mod codec;
 pub mod commit;
+pub(crate) mod cursor;
 pub mod event;
 pub mod evidence;
 pub mod id;

@@ -5,11 +5,14 @@
 //!
 //! Not here: the small nouns (`nouns`), and evidence, which is collected now and folded when it is asked for (`evidence`).
 
-use super::record::{Flag, KeyRecord, LastUsed, Marks, OwnerRef, SecretRecord, TokenSeen, key_record};
+use super::key::{Flag, LastUsed, Marks, SecretRecord};
+use super::packed::{KeyDraft, KeyWords, Packed};
+use super::record::TokenSeen;
 use super::{Arc, State, token_scope};
+use crate::model::brief::{EventBrief, KeyBrief};
 use crate::model::commit::EnvelopeBrief;
 use crate::model::limits::TOKEN_KEPT_NS;
-use crate::model::{Commit, Event, Holder, KeyCreated, KeyUid, OrgUid, PolicyUid, Seq, Tags, Time};
+use crate::model::{Commit, Event, Holder, KeyUid, OrgUid, PolicyUid, Seq, Tags, Time};
 use compact_str::CompactString;
 
 /// Where and when an event stands.
@@ -43,18 +46,16 @@ impl State {
     /// `seq` must be one more than [`State::seq`]: the caller reads them from a log that guarantees it.
     pub fn apply(&mut self, seq: Seq, recorded_at: Time, commit: &Commit) {
         let token = commit.envelope.token.is_some().then(|| TokenNoted::of(&commit.envelope.brief())).flatten();
-        self.apply_events(seq, recorded_at, commit.envelope.org, token, &commit.events);
+        let at = self.begin(seq, recorded_at, commit.envelope.org, token);
+        for (event, index) in commit.events.iter().zip(0..) {
+            self.apply_brief(At { index, ..at }, &EventBrief::of(event));
+        }
     }
 
-    /// Applies the events of the next commit.
-    pub(super) fn apply_events(
-        &mut self,
-        seq: Seq,
-        recorded_at: Time,
-        org: Option<OrgUid>,
-        token: Option<TokenNoted>,
-        events: &[Event],
-    ) {
+    /// Begins the next commit; its events follow.
+    pub(super) fn begin(&mut self, seq: Seq, recorded_at: Time, org: Option<OrgUid>, token: Option<TokenNoted>) -> At {
+        self.keys.make_own();
+        self.own_index.take();
         let root = Arc::make_mut(&mut self.root);
         root.seq = seq;
         root.recorded_at = recorded_at;
@@ -63,20 +64,46 @@ impl State {
             let seen = TokenSeen { seq, body_hash: noted.body_hash, forget_at: recorded_at.plus_ns(TOKEN_KEPT_NS) };
             root.remember_token(noted.scope, noted.token, seen);
         }
-        let mut at = At { seq, index: 0, time: recorded_at, org };
-        for event in events {
-            self.apply_event(at, event);
-            at.index = at.index.saturating_add(1);
+        At { seq, index: 0, time: recorded_at, org }
+    }
+
+    /// Loads what these events will change, all at once, so that their cache misses overlap.
+    pub(super) fn approach(&self, events: &[EventBrief<'_>]) {
+        let table = self.keys.table();
+        let mut numbers = [None; 64];
+        for events in events.chunks(numbers.len()) {
+            for (event, number) in events.iter().zip(&mut numbers) {
+                *number = event.key().and_then(|key| table.approach(table.hash(key)));
+            }
+            let touched = numbers.iter().take(events.len()).flatten().map(|number| table.touch(*number));
+            std::hint::black_box(touched.fold(0, |all, word| all ^ word));
         }
     }
 
-    /// Applies one event; `at.org` is the org it belongs to.
+    /// Applies one event of a fold; `at.org` is the org it belongs to.
     pub(super) fn apply_event(&mut self, at: At, event: &Event) {
+        self.keys.make_own();
+        self.own_index.take();
+        self.apply_brief(at, &EventBrief::of(event));
+    }
+
+    /// Applies one event.
+    pub(super) fn apply_brief(&mut self, at: At, event: &EventBrief<'_>) {
         match event {
-            Event::KeyCreated(created) | Event::KeyImported(created) => {
-                self.create_key(at, created, matches!(event, Event::KeyImported(_)));
-            }
-            Event::KeyLabelled { key, after, .. } => self.change_key(at, *key, |k| k.label = after.clone()),
+            EventBrief::KeyCreated { key, imported } => self.create_key(at, key, *imported),
+            EventBrief::KeyLabelled { key, after } => self.change_key(at, *key, |k| k.set_label(after)),
+            EventBrief::KeyRevoked { key } => self.change_words(at, *key, |k| {
+                k.set_mark(Marks::REVOKED, true);
+                k.set_revoked_at(at.time);
+            }),
+            EventBrief::KeyDeleted { key, unrevoked } => self.delete_key(at, *key, *unrevoked),
+            EventBrief::PolicyAttached { policy, holder, on } => self.attach(at, *policy, *holder, *on),
+            EventBrief::Other(event) => self.apply_other(at, event),
+        }
+    }
+
+    fn apply_other(&mut self, at: At, event: &Event) {
+        match event {
             Event::KeyDescribed { key, after, .. } => {
                 self.change_key(at, *key, |k| k.more_mut().description = after.clone());
             }
@@ -87,46 +114,42 @@ impl State {
                 self.change_key(at, *key, |k| k.rights_mut().grants.clone_from(after));
             }
             Event::KeyDefaultAllowSet { key, after, .. } => {
-                self.change_key(at, *key, |k| k.marks.set(Marks::DEFAULT_ALLOW, *after));
+                self.change_words(at, *key, |k| k.set_mark(Marks::DEFAULT_ALLOW, *after));
             }
             Event::KeyExpirySet { key, after, .. } => {
-                self.change_key(at, *key, |k| k.expires_at = after.unwrap_or(Time::MAX));
+                self.change_words(at, *key, |k| k.set_expires_at(after.unwrap_or(Time::MAX)));
             }
             Event::KeySuspended { key, by_admin } => self.change_key(at, *key, |k| {
-                k.marks.set(Marks::SUSPENDED, true);
-                k.marks.set(Marks::SUSPENDED_BY_ADMIN, *by_admin);
+                k.packed.set_mark(Marks::SUSPENDED, true);
+                k.packed.set_mark(Marks::SUSPENDED_BY_ADMIN, *by_admin);
                 k.more_mut().suspended_at = Some(at.time);
             }),
             Event::KeyResumed { key } => self.change_key(at, *key, |k| {
-                k.marks.set(Marks::SUSPENDED | Marks::SUSPENDED_BY_ADMIN, false);
+                k.packed.set_mark(Marks::SUSPENDED | Marks::SUSPENDED_BY_ADMIN, false);
                 k.more_mut().suspended_at = None;
             }),
-            Event::KeyRevoked { key } => self.change_key(at, *key, |k| {
-                k.marks.set(Marks::REVOKED, true);
-                k.revoked_at = at.time;
-            }),
-            Event::KeyDeleted { key, unrevoked, .. } => self.delete_key(at, *key, *unrevoked),
             Event::KeyRotated { old, new, deadline } => {
                 self.change_key(at, *old, |k| {
-                    k.expires_at = k.expires_at.min(*deadline);
+                    k.packed.set_expires_at(k.packed.expires_at().min(*deadline));
                     k.more_mut().links.replaced_by = Some(*new);
                 });
                 self.change_key(at, *new, |k| k.more_mut().links.replaces = Some(*old));
             }
             Event::KeySecretRotated { key, secret, old_deadline, .. } => self.change_key(at, *key, |k| {
-                if k.secret_version > 0 {
+                let (version, marks) = (k.packed.secret_version(), k.packed.marks());
+                if version > 0 {
                     let old = SecretRecord {
-                        version: k.secret_version,
-                        set_at: k.secret_set_at,
+                        version,
+                        set_at: k.packed.secret_set_at(),
                         deadline: *old_deadline,
-                        retired: k.marks.has(Marks::SECRET_RETIRED),
-                        shredded: k.marks.has(Marks::SECRET_SHREDDED),
+                        retired: marks.has(Marks::SECRET_RETIRED),
+                        shredded: marks.has(Marks::SECRET_SHREDDED),
                     };
                     k.more_mut().older_secrets.push(old);
                 }
-                k.marks.set(Marks::SECRET_RETIRED | Marks::SECRET_SHREDDED, false);
-                k.secret_version = secret.version;
-                k.secret_set_at = secret.set_at;
+                k.packed.set_mark(Marks::SECRET_RETIRED | Marks::SECRET_SHREDDED, false);
+                k.packed.set_secret_version(secret.version);
+                k.packed.set_secret_set_at(secret.set_at);
             }),
             Event::KeySecretRetired { key, version } => {
                 self.change_secret(at, *key, *version, Marks::SECRET_RETIRED, |s| s.retired = true);
@@ -137,15 +160,13 @@ impl State {
                 }
             }
             Event::KeyFlagged { key, quarantine, note } => self.change_key(at, *key, |k| {
-                k.marks.set(Marks::QUARANTINED, *quarantine);
+                k.packed.set_mark(Marks::QUARANTINED, *quarantine);
                 k.more_mut().flag = Some(Flag { quarantine: *quarantine, note: note.clone(), at: at.time });
             }),
             Event::KeyCleared { key } => self.change_key(at, *key, |k| {
-                k.marks.set(Marks::QUARANTINED, false);
+                k.packed.set_mark(Marks::QUARANTINED, false);
                 k.more_mut().flag = None;
             }),
-            Event::PolicyAttached { policy, holder } => self.attach(at, *policy, *holder, true),
-            Event::PolicyDetached { policy, holder } => self.attach(at, *policy, *holder, false),
             Event::PolicyDetachedFromAll { policy, holders } => {
                 for holder in holders {
                     self.attach(at, *policy, *holder, false);
@@ -153,9 +174,12 @@ impl State {
             }
             Event::PolicyDeleted { policy, .. } => {
                 // A forced delete named its holders before this; evidence may not have.
-                for holder in &self.holders(*policy) {
-                    self.attach(at, *policy, *holder, false);
+                let by_keys = self.root.numbers.of_policy(*policy).is_some_and(|policy| self.keys.is_held(policy));
+                let holders = if by_keys { self.holders(*policy) } else { self.few_holders(*policy) };
+                for holder in holders {
+                    self.attach(at, *policy, holder, false);
                 }
+                self.own_index.take();
                 Arc::make_mut(&mut self.root).apply(at, event);
             }
             Event::InlinePolicyPut { holder, name, document, .. } => {
@@ -182,58 +206,65 @@ impl State {
         }
     }
 
-    fn create_key(&mut self, at: At, created: &KeyCreated, imported: bool) {
+    fn create_key(&mut self, at: At, created: &KeyBrief<'_>, imported: bool) {
         let Some(org) = at.org else { return };
-        let mut record = key_record(org, created, at.time, at.seq);
-        record.marks.set(Marks::IMPORTED, imported);
-        if self.keys.insert(created.key, at.seq, record) {
-            let owner = OwnerRef::of(org, &created.owner);
-            Arc::make_mut(&mut self.root).owned.entry(owner).or_default().insert(created.key);
+        let root = Arc::make_mut(&mut self.root);
+        let owner = root.numbers.owner(self.keys.table(), org, created.owner);
+        let number = self.keys.insert(created.key, new_key(at, owner, created, imported));
+        if let (Some(number), Some(index)) = (number, &mut root.index) {
+            index.owned.insert(owner, number);
         }
     }
 
     fn delete_key(&mut self, at: At, uid: KeyUid, unrevoked: bool) {
-        let Some(key) = self.key_by_newest(uid) else { return };
-        if key.is_deleted() {
+        let Some(number) = self.keys.number(uid) else { return };
+        let Some(key) = self.keys.table().draft(number) else { return };
+        if key.packed.marks().has(Marks::DELETED) {
             return;
         }
         let root = Arc::make_mut(&mut self.root);
-        let owner = OwnerRef::of(key.org, &key.owner);
-        if let Some(owned) = root.owned.get_mut(&owner) {
-            owned.remove(&uid);
-            if owned.is_empty() {
-                root.owned.remove(&owner);
+        if let Some(index) = &mut root.index {
+            index.owned.remove(key.packed.owner(), number);
+        }
+        for policy in &key.cold().rights.attached {
+            let Some(policy) = root.numbers.of_policy(*policy) else { continue };
+            self.keys.count_held(policy, false);
+            if let Some(index) = &mut root.index {
+                index.holding.remove(policy, number);
             }
         }
-        for policy in &key.rights().attached {
-            root.hold(*policy, Holder::Key(uid), false);
+        let has_attached = !key.cold().rights.attached.is_empty();
+        let words = |k: &mut Packed| {
+            k.set_mark(Marks::DELETED, true);
+            k.set_mark(Marks::DELETED_UNREVOKED, unrevoked);
+            k.set_deleted_at(at.time);
+        };
+        if has_attached {
+            self.keys.change(number, at.seq, |k| {
+                words(&mut k.packed);
+                k.rights_mut().attached = Vec::new();
+            });
+        } else {
+            self.keys.change_words(number, at.seq, words);
         }
-        self.change_key(at, uid, |k| {
-            k.marks.set(Marks::DELETED, true);
-            k.marks.set(Marks::DELETED_UNREVOKED, unrevoked);
-            k.deleted_at = at.time;
-            if k.rights.is_some() {
-                k.rights_mut().attached.clear();
-            }
-        });
     }
 
-    /// The newest installed record, whatever is published: the writer's own view.
-    pub(super) fn key_by_newest(&self, uid: KeyUid) -> Option<KeyRecord> {
-        self.keys.with(uid, Seq(u64::MAX), Clone::clone)
+    pub(super) fn change_key(&mut self, at: At, uid: KeyUid, f: impl FnOnce(&mut KeyDraft)) {
+        if let Some(number) = self.keys.number(uid) {
+            self.keys.change(number, at.seq, f);
+        }
     }
 
-    pub(super) fn change_key(&mut self, at: At, uid: KeyUid, f: impl FnOnce(&mut KeyRecord)) {
-        self.keys.change(uid, at.seq, |key| {
-            f(key);
-            key.changed = at.seq;
-        });
+    pub(super) fn change_words(&mut self, at: At, uid: KeyUid, f: impl FnOnce(&mut Packed)) {
+        if let Some(number) = self.keys.number(uid) {
+            self.keys.change_words(number, at.seq, f);
+        }
     }
 
     fn change_secret(&mut self, at: At, uid: KeyUid, version: u32, mark: u16, f: impl FnOnce(&mut SecretRecord)) {
         self.change_key(at, uid, |key| {
-            if key.secret_version == version {
-                key.marks.set(mark, true);
+            if key.packed.secret_version() == version {
+                key.packed.set_mark(mark, true);
             } else if let Some(secret) = key.more_mut().older_secrets.iter_mut().find(|s| s.version == version) {
                 f(secret);
             }
@@ -249,21 +280,43 @@ impl State {
             };
         }
         let root = Arc::make_mut(&mut self.root);
-        root.hold(policy, holder, on);
         match holder {
-            Holder::User(user) => root.change_user(at, user, |u| set(&mut u.attached, policy, on)),
-            Holder::Group(group) => root.change_group(at, group, |g| set(&mut g.attached, policy, on)),
-            Holder::Key(key) => self.change_key(at, key, |k| {
-                let attached = &mut k.rights_mut().attached;
-                match (attached.binary_search(&policy), on) {
-                    (Err(place), true) => {
-                        attached.reserve_exact(1);
-                        attached.insert(place, policy);
+            Holder::User(user) => {
+                root.hold(policy, holder, on);
+                root.change_user(at, user, |u| set(&mut u.attached, policy, on));
+            }
+            Holder::Group(group) => {
+                root.hold(policy, holder, on);
+                root.change_group(at, group, |g| set(&mut g.attached, policy, on));
+            }
+            Holder::Key(key) => {
+                let Some(number) = self.keys.number(key) else { return };
+                let changed = self.keys.change(number, at.seq, |k| {
+                    let attached = &mut k.rights_mut().attached;
+                    let changed = match (attached.binary_search(&policy), on) {
+                        (Err(place), true) => {
+                            attached.reserve_exact(1);
+                            attached.insert(place, policy);
+                            true
+                        }
+                        (Ok(place), false) => {
+                            attached.remove(place);
+                            true
+                        }
+                        _ => false,
+                    };
+                    changed && !k.packed.marks().has(Marks::DELETED)
+                });
+                if changed == Some(true) {
+                    let policy = root.numbers.policy(policy);
+                    self.keys.count_held(policy, on);
+                    match (&mut root.index, on) {
+                        (Some(index), true) => _ = index.holding.insert(policy, number),
+                        (Some(index), false) => _ = index.holding.remove(policy, number),
+                        (None, _) => {}
                     }
-                    (Ok(place), false) => _ = attached.remove(place),
-                    _ => {}
                 }
-            }),
+            }
         }
     }
 
@@ -282,8 +335,32 @@ impl State {
     }
 }
 
+/// Makes a key's record from the event that made it.
+fn new_key(at: At, owner: u32, created: &KeyBrief<'_>, imported: bool) -> KeyDraft {
+    let mut key = KeyDraft::new(Packed::new(at.seq, owner, at.time));
+    key.set_id(created.access_key_id, created.key);
+    key.set_label(created.label);
+    key.packed.set_mark(Marks::DEFAULT_ALLOW, created.default_allow);
+    key.packed.set_mark(Marks::IMPORTED, imported);
+    key.packed.set_expires_at(created.expires_at.unwrap_or(Time::MAX));
+    if let Some((version, set_at)) = created.secret {
+        key.packed.set_secret_version(version);
+        key.packed.set_secret_set_at(set_at);
+    }
+    if !created.description.is_empty() || !created.tags.is_empty() || created.made_by.is_some() {
+        let more = key.more_mut();
+        more.description = created.description.into();
+        more.tags = created.tags.clone().into_owned();
+        more.made_by = created.made_by;
+    }
+    if !created.grants.is_empty() {
+        key.rights_mut().grants = created.grants.to_vec();
+    }
+    key
+}
+
 /// Notes a use between `oldest` and `used.at`; the answer is the same in whatever order uses arrive.
-pub(super) fn note_use(key: &mut KeyRecord, oldest: Time, used: LastUsed) {
+pub(super) fn note_use(key: &mut KeyDraft, oldest: Time, used: LastUsed) {
     let more = key.more_mut();
     more.first_used = Some(more.first_used.map_or(oldest, |first| first.min(oldest)));
     if more.last_used.as_ref().is_none_or(|last| *last < used) {

@@ -7,11 +7,12 @@
 //!
 //! Not here: as of a time, and evidence as of a time, which need the records and not only the state (`audit::at`).
 
-use super::apply::TokenNoted;
+use super::apply::{At, TokenNoted};
 use super::snapshot::SnapshotError;
 use super::{HistoryError, Recorded, State};
 use crate::log::{Frame, LogError, LogReader, PARTS};
-use crate::model::{Event, OrgUid, Seq, Time, codec};
+use crate::model::brief::{self, EventBrief};
+use crate::model::{Event, OrgUid, Seq, Time};
 use crate::sys::Io;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ const ATTESTED_WITHIN: u64 = 1 << 20;
 
 /// Commits handed over at once between the two threads of a replay.
 const BATCH: usize = 512;
+
+/// Events whose keys are asked for ahead, so that their cache misses overlap.
+const AHEAD: usize = 64;
 
 /// Why there is no state at a seq.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +104,7 @@ pub fn replay(
         return Ok(state);
     }
     std::thread::scope(|scope| {
-        let (send, receive) = crossbeam_channel::bounded::<Result<Batch, ReplayError>>(8);
+        let (send, receive) = crossbeam_channel::bounded::<Result<Batch<'_>, ReplayError>>(8);
         scope.spawn(move || {
             let mut frames = reader.frames(from.0).take(usize::try_from(to.0 - from.0 + 1).unwrap_or(usize::MAX));
             loop {
@@ -120,10 +124,10 @@ pub fn replay(
 }
 
 /// Decoded commits, as far as a state needs them.
-struct Batch {
+struct Batch<'a> {
     commits: Vec<Brief>,
     /// The events of all of them, one after the other.
-    events: Vec<Event>,
+    events: Vec<EventBrief<'a>>,
 }
 
 struct Brief {
@@ -135,13 +139,13 @@ struct Brief {
     events_end: usize,
 }
 
-impl Batch {
-    fn read<'a>(frames: &mut impl Iterator<Item = Result<Frame<'a>, LogError>>) -> Result<Self, ReplayError> {
+impl<'a> Batch<'a> {
+    fn read(frames: &mut impl Iterator<Item = Result<Frame<'a>, LogError>>) -> Result<Self, ReplayError> {
         let mut batch = Self { commits: Vec::with_capacity(BATCH), events: Vec::with_capacity(BATCH) };
         for frame in frames.take(BATCH) {
             let frame = frame?;
             let (seq, whole) = (Seq(frame.seq), frame.flags & PARTS == 0);
-            let envelope = codec::decode_brief(frame.schema, frame.parts(), whole, &mut batch.events)
+            let envelope = brief::decode(frame.schema, frame.parts(), whole, &mut batch.events)
                 .map_err(|source| HistoryError { seq, source })?;
             batch.commits.push(Brief {
                 seq,
@@ -155,10 +159,17 @@ impl Batch {
     }
 
     fn apply(self, state: &mut State) {
-        let mut start = 0;
+        let (mut start, mut ahead) = (0, 0);
         for commit in self.commits {
-            let events = &self.events[start..commit.events_end];
-            state.apply_events(commit.seq, commit.recorded_at, commit.org, commit.token, events);
+            if commit.events_end > ahead {
+                let until = (start + AHEAD).max(commit.events_end).min(self.events.len());
+                state.approach(&self.events[ahead..until]);
+                ahead = until;
+            }
+            let at = state.begin(commit.seq, commit.recorded_at, commit.org, commit.token);
+            for (event, index) in self.events[start..commit.events_end].iter().zip(0..) {
+                state.apply_brief(At { index, ..at }, event);
+            }
             start = commit.events_end;
         }
     }

@@ -10,7 +10,8 @@
 
 use super::State;
 use super::apply::{At, note_use};
-use super::record::{LastUsed, Marks};
+use super::key::{KeyView, LastUsed, Marks};
+use super::packed::Packed;
 use crate::model::event::EvidenceChange;
 use crate::model::id::World;
 use crate::model::{
@@ -193,8 +194,8 @@ impl Fold {
             let mut event = self.resolved(event);
             if let Event::KeyDeleted { key, unrevoked, .. } = &mut event {
                 // The record cannot know it.
-                let usable = |k: &super::KeyRecord| k.status(at.time, false).is_usable();
-                *unrevoked = self.state.key_by_newest(*key).is_some_and(|k| usable(&k));
+                let usable = |k: &KeyView<'_>| k.status(at.time, false).is_usable();
+                *unrevoked = self.state.keys.with(*key, self.state.seq(), usable).unwrap_or(false);
             }
             if uids::is_mention(&change.record, &event) {
                 self.mention(at, &event);
@@ -218,7 +219,7 @@ impl Fold {
             }
             self.state.apply_event(at, &event);
             if let Event::KeyCreated(key) = &event {
-                self.state.change_key(at, key.key, |k| k.marks.set(Marks::EVIDENCE, true));
+                self.state.change_words(at, key.key, |k| k.set_mark(Marks::EVIDENCE, true));
             }
         }
     }
@@ -257,12 +258,12 @@ impl Fold {
                     }
                 }
             }
-            Event::KeyImported(key) if self.state.key_by_newest(key.key).is_none() => {
+            Event::KeyImported(key) if !self.state.has_key(key.key) => {
                 self.state.apply_event(at, event);
-                self.state.change_key(at, key.key, |k| {
-                    k.marks.set(Marks::EVIDENCE, true);
-                    k.marks.set(Marks::IMPORTED, false);
-                    (k.created_at, k.secret_set_at) = (Time::MIN, Time::MIN);
+                self.state.change_words(at, key.key, |k| {
+                    k.set_mark(Marks::EVIDENCE, true);
+                    k.set_mark(Marks::IMPORTED, false);
+                    since(k, Time::MIN);
                 });
             }
             _ => {}
@@ -328,7 +329,7 @@ impl Fold {
     /// Notes a key's use; a key nobody created in the evidence is older than it, unless a record says that it was issued.
     fn used(&mut self, uid: KeyUid, used: &KeyUse) {
         let at = self.at(used.issued.as_ref().map_or(used.first, |issued| issued.at));
-        if self.state.key_by_newest(uid).is_none() {
+        if !self.state.has_key(uid) {
             let owner = self.owner_of(at, &used.seen.2);
             let issued = used.issued.as_ref();
             let created = KeyCreated {
@@ -346,7 +347,7 @@ impl Fold {
             };
             self.mention(at, &Event::KeyImported(Box::new(created)));
             if issued.is_some() {
-                self.state.change_key(at, uid, |k| (k.created_at, k.secret_set_at) = (at.time, at.time));
+                self.state.change_words(at, uid, |k| since(k, at.time));
             }
         }
         if used.first != Time::MAX {
@@ -368,4 +369,10 @@ impl Fold {
         }
         KeyOwner::User(user)
     }
+}
+
+/// Sets when a key and its secret came into the world.
+fn since(key: &mut Packed, at: Time) {
+    key.set_created_at(at);
+    key.set_secret_set_at(at);
 }

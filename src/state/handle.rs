@@ -12,12 +12,11 @@
 use super::keys::Keys;
 use super::root::Root;
 use super::table::{Found, KeyTable, Pins};
-use super::{KeyRecord, State};
-use crate::model::id::World;
-use crate::model::{AccessKeyId, Seq};
+use super::{KeyView, State};
+use crate::model::Seq;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 /// A published state: cheap to clone, shared by all readers.
 #[derive(Clone)]
@@ -43,17 +42,20 @@ impl StateHandle {
     pub fn publish_first(state: State) -> (StateHandle, State) {
         let pins = Arc::new(Pins::default());
         pins.published.store(state.seq().0, Ordering::Release);
-        let State { keys, root, .. } = state;
-        let keys = keys.publish(&pins);
-        let shared = Shared { keys: Arc::clone(&keys), root: ArcSwap::new(Arc::clone(&root)), pins };
-        (StateHandle { shared: Arc::new(shared) }, State { keys: Keys::Shared(keys), root, pin: None })
+        let index = state.index().clone();
+        let State { keys, mut root, .. } = state;
+        let table = keys.publish();
+        Arc::make_mut(&mut root).index.get_or_insert(index);
+        let keys = Keys::shared(Arc::clone(&table), Arc::clone(&pins));
+        let shared = Shared { keys: table, root: ArcSwap::new(Arc::clone(&root)), pins };
+        (StateHandle { shared: Arc::new(shared) }, State { keys, root, pin: None, own_index: OnceLock::new() })
     }
 
     /// Makes the writer's state what readers see. The writer's alone to call.
     pub fn publish(&self, state: &State) {
         self.shared.root.store(Arc::clone(&state.root));
         self.shared.pins.published.store(state.root.seq.0, Ordering::Release);
-        self.shared.keys.forget_old();
+        self.shared.keys.forget_old(&self.shared.pins);
     }
 
     /// The published seq.
@@ -69,16 +71,19 @@ impl StateHandle {
             let seq = root.seq;
             (root, seq)
         });
-        State { keys: Keys::Shared(Arc::clone(&self.shared.keys)), root, pin: Some(Arc::new(pin)) }
+        let keys = Keys::shared(Arc::clone(&self.shared.keys), Arc::clone(&self.shared.pins));
+        State { keys, root, pin: Some(Arc::new(pin)), own_index: OnceLock::new() }
     }
 
     /// Calls `f` with the key of this id at the published seq: no lock, no copy, no wait.
-    pub fn with_key<R>(&self, id: &str, mut f: impl FnMut(&KeyRecord) -> R) -> Option<R> {
-        let uid = AccessKeyId::uid_of(id, World::Live);
+    ///
+    /// `f` reads the record where readers and writer share it. If it was changed meanwhile, `f` is asked again and only its last
+    /// answer counts, so it should look and not act.
+    #[inline]
+    pub fn with_key<R>(&self, id: &str, mut f: impl FnMut(&KeyView<'_>) -> R) -> Option<R> {
         loop {
-            let seq = self.seq();
-            match self.shared.keys.with(uid, seq, |key| (key.id.as_str() == id).then(|| f(key))) {
-                Found::Yes(found) => return found,
+            match self.shared.keys.with_id(id, self.seq(), &mut f) {
+                Found::Yes(answer) => return Some(answer),
                 Found::No => return None,
                 // The writer went past us between the two loads: the newer seq is there by now.
                 Found::Overtaken => std::hint::spin_loop(),

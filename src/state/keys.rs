@@ -1,91 +1,124 @@
-//! The keys of a state: its own map while it is replayed, the shared table once it is published.
+//! The keys of a state: a table of its own while it is replayed, shared with readers once it is published.
 //!
 //! A replay changes records in place and keeps nothing of the past; a published table keeps what readers may still need.
 //!
-//! Not here: how the shared table does that (`table`).
+//! Not here: how the table does that (`table`).
 
-use super::record::KeyRecord;
+use super::key::KeyView;
+use super::packed::{KeyDraft, Packed};
 use super::table::{Found, KeyTable, Pins};
 use crate::model::{KeyUid, Seq};
-use foldhash::fast::RandomState;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) type OwnKeys = HashMap<KeyUid, KeyRecord, RandomState>;
-
 /// Where a state's keys are.
-#[derive(Clone)]
-pub(super) enum Keys {
-    /// Of one state alone; copied before it is changed if another state shares it.
-    Own(Arc<OwnKeys>),
-    /// Of a ledger's writer and all its readers.
-    Shared(Arc<KeyTable>),
+#[derive(Clone, Default)]
+pub(super) struct Keys {
+    table: Arc<KeyTable>,
+    /// Of a table that readers are in; without, it is this state's alone and copied before it is changed if another shares it.
+    pins: Option<Arc<Pins>>,
+    /// Of a table of its own: how many keys hold each policy, by its number.
+    held: Vec<u32>,
 }
 
 impl Keys {
     pub(super) fn with_capacity(keys: usize) -> Self {
-        Keys::Own(Arc::new(HashMap::with_capacity_and_hasher(keys, RandomState::default())))
+        Self { table: Arc::new(KeyTable::with_capacity(keys)), ..Self::default() }
+    }
+
+    /// What readers and writer share.
+    pub(super) fn shared(table: Arc<KeyTable>, pins: Arc<Pins>) -> Self {
+        Self { table, pins: Some(pins), held: Vec::new() }
     }
 
     /// Lets readers in: from now on past records are kept for them.
-    pub(super) fn publish(self, pins: &Arc<Pins>) -> Arc<KeyTable> {
-        match self {
-            Keys::Shared(table) => table,
-            Keys::Own(keys) => {
-                let keys = Arc::try_unwrap(keys).unwrap_or_else(|shared| (*shared).clone());
-                Arc::new(KeyTable::from_keys(keys, Arc::clone(pins)))
-            }
+    pub(super) fn publish(mut self) -> Arc<KeyTable> {
+        if self.pins.is_none() {
+            self.make_own();
         }
+        self.table
+    }
+
+    pub(super) fn table(&self) -> &KeyTable {
+        &self.table
     }
 
     pub(super) fn len(&self) -> usize {
-        match self {
-            Keys::Own(keys) => keys.len(),
-            Keys::Shared(table) => table.len(),
+        self.table.len()
+    }
+
+    /// Calls `f` with the live key of this id.
+    pub(super) fn with_id<R>(&self, id: &str, seq: Seq, f: impl FnMut(&KeyView<'_>) -> R) -> Option<R> {
+        match self.table.with_id(id, seq, f) {
+            Found::Yes(value) => Some(value),
+            // A pinned reader is never overtaken.
+            Found::No | Found::Overtaken => None,
         }
     }
 
-    pub(super) fn with<R>(&self, uid: KeyUid, seq: Seq, f: impl FnOnce(&KeyRecord) -> R) -> Option<R> {
-        match self {
-            Keys::Own(keys) => keys.get(&uid).map(f),
-            Keys::Shared(table) => match table.with(uid, seq, f) {
-                Found::Yes(value) => Some(value),
-                // A pinned reader is never overtaken.
-                Found::No | Found::Overtaken => None,
-            },
+    pub(super) fn with<R>(&self, uid: KeyUid, seq: Seq, f: impl FnOnce(&KeyView<'_>) -> R) -> Option<R> {
+        match self.table.with(uid, seq, f) {
+            Found::Yes(value) => Some(value),
+            Found::No | Found::Overtaken => None,
         }
     }
 
-    /// Adds a key that is not there yet; says whether it was added.
-    pub(super) fn insert(&mut self, uid: KeyUid, seq: Seq, record: KeyRecord) -> bool {
-        match self {
-            Keys::Own(keys) => match Arc::make_mut(keys).entry(uid) {
-                std::collections::hash_map::Entry::Occupied(_) => false,
-                std::collections::hash_map::Entry::Vacant(vacant) => {
-                    vacant.insert(record);
-                    true
-                }
-            },
-            Keys::Shared(table) => table.insert(uid, seq, record),
+    /// To be called before anything is changed.
+    pub(super) fn make_own(&mut self) {
+        if self.pins.is_none() && Arc::strong_count(&self.table) > 1 {
+            self.table = Arc::new(self.table.duplicate());
         }
     }
 
-    /// Changes a key that is there.
-    pub(super) fn change(&mut self, uid: KeyUid, seq: Seq, f: impl FnOnce(&mut KeyRecord)) {
-        match self {
-            Keys::Own(keys) => {
-                if let Some(record) = Arc::make_mut(keys).get_mut(&uid) {
-                    f(record);
-                }
-            }
-            Keys::Shared(table) => table.change(uid, seq, f),
-        }
+    /// Adds a key that is not there yet; returns its number if it was added.
+    pub(super) fn insert(&mut self, uid: KeyUid, draft: KeyDraft) -> Option<u32> {
+        self.table.insert(uid, draft)
     }
 
-    pub(super) fn for_each(&self, seq: Seq, mut f: impl FnMut(KeyUid, &KeyRecord)) {
-        match self {
-            Keys::Own(keys) => keys.iter().for_each(|(uid, record)| f(*uid, record)),
-            Keys::Shared(table) => table.for_each(seq, f),
+    /// Adds a key that is known not to be there.
+    pub(super) fn insert_new(&mut self, uid: KeyUid, draft: KeyDraft) {
+        self.table.insert_new(self.table.hash(uid), draft);
+    }
+
+    pub(super) fn number(&self, uid: KeyUid) -> Option<u32> {
+        self.table.number(uid)
+    }
+
+    /// Changes a key by number, as of `seq`; returns what `f` does.
+    pub(super) fn change<R>(&mut self, number: u32, seq: Seq, f: impl FnOnce(&mut KeyDraft) -> R) -> Option<R> {
+        let mut draft = self.table.draft(number)?;
+        let result = f(&mut draft);
+        draft.packed.set_since(seq);
+        self.table.put(number, draft, self.pins.as_deref());
+        Some(result)
+    }
+
+    /// Changes only words of a key, as of `seq`.
+    pub(super) fn change_words(&mut self, number: u32, seq: Seq, f: impl FnOnce(&mut Packed)) {
+        if self.pins.is_some() {
+            self.change(number, seq, |draft| f(&mut draft.packed));
+            return;
         }
+        self.table.change_words(number, |packed| {
+            f(packed);
+            packed.set_since(seq);
+        });
+    }
+
+    /// Notes that one more key, or one less, holds a policy.
+    pub(super) fn count_held(&mut self, policy: u32, more: bool) {
+        if self.pins.is_some() {
+            return;
+        }
+        let place = policy as usize;
+        if place >= self.held.len() {
+            self.held.resize(place + 1, 0);
+        }
+        let held = &mut self.held[place];
+        *held = if more { held.saturating_add(1) } else { held.saturating_sub(1) };
+    }
+
+    /// Whether any key may hold a policy.
+    pub(super) fn is_held(&self, policy: u32) -> bool {
+        self.pins.is_some() || self.held.get(policy as usize).is_some_and(|held| *held > 0)
     }
 }

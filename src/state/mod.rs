@@ -1,7 +1,7 @@
 //! What the events add up to: the [`State`] at one [`Seq`], with its lookups.
 //!
 //! A state is a projection of the log and nothing else: from zero, from a snapshot and a tail, or as of a past moment it is the
-//! same, and its hash says so. Keys stand in a concurrent table of immutable records (`table`), all other nouns in persistent
+//! same, and its hash says so. Keys stand in a concurrent table (`table`), all other nouns in persistent
 //! maps (`root`); both are read at the state's own seq, so a reader never sees half a commit and takes no lock.
 //!
 //! Invariants
@@ -12,34 +12,41 @@
 
 mod apply;
 pub mod at;
+mod cell;
+mod directory;
 pub mod evidence;
 pub mod handle;
 pub mod history;
+mod index;
+pub mod key;
 mod keys;
 mod nouns;
+mod packed;
+mod pairs;
 pub mod record;
 mod root;
+mod slab;
 pub mod snapshot;
 mod table;
 
 pub use evidence::Evidence;
 pub use handle::StateHandle;
 pub use history::{Fact, FactActor, HistoryError, Recorded};
+pub use key::{KeyMore, KeyRecord, KeyRights, KeyStatus, KeyView, LastUsed, Marks, OwnerRef, SecretRecord};
 pub use record::{
-    FindingRecord, Flag, GroupRecord, Holders, KeyMore, KeyRecord, KeyRights, KeyStatus, LastUsed, Marks, OrgRecord,
-    OwnerRef, PolicyRecord, PolicyVersion, ProviderRecord, SecretRecord, TokenRecord, TokenSeen, UserRecord,
+    FindingRecord, GroupRecord, OrgRecord, PolicyRecord, PolicyVersion, ProviderRecord, TokenRecord, TokenSeen,
+    UserRecord,
 };
 
 use crate::model::commit::ActorBrief;
-use crate::model::id::World;
 use crate::model::{
-    AccessKeyId, AccountId, Actor, BucketName, GroupUid, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time, UserUid,
+    AccountId, Actor, BucketName, GroupUid, Holder, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time, UserUid,
 };
 use compact_str::CompactString;
-use imbl::OrdSet;
+use index::KeyIndex;
 use keys::Keys;
 use root::Root;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use table::Pin;
 
 /// The number of this projection: a snapshot or attestation of another one is not used.
@@ -53,6 +60,8 @@ pub struct State {
     keys: Keys,
     root: Arc<Root>,
     pin: Option<Arc<Pin>>,
+    /// Of a state that is not published, once it is asked for.
+    own_index: OnceLock<Arc<KeyIndex>>,
 }
 
 impl std::fmt::Debug for State {
@@ -71,7 +80,11 @@ impl State {
     /// [`State::empty`] with room for `keys`.
     #[must_use]
     pub fn with_capacity(keys: usize) -> Self {
-        Self { keys: Keys::with_capacity(keys), root: Arc::new(Root::default()), pin: None }
+        Self::of(Keys::with_capacity(keys), Root::default())
+    }
+
+    fn of(keys: Keys, root: Root) -> Self {
+        Self { keys, root: Arc::new(root), pin: None, own_index: OnceLock::new() }
     }
 
     pub fn seq(&self) -> Seq {
@@ -92,31 +105,35 @@ impl State {
 
     /// The live key of this id, deleted ones included.
     pub fn key(&self, id: &str) -> Option<KeyRecord> {
-        self.with_key(id, Clone::clone)
+        self.with_key(id, |key| key.to_record())
     }
 
-    /// Calls `f` with the live key of this id; no copy, no lock.
-    pub fn with_key<R>(&self, id: &str, f: impl FnOnce(&KeyRecord) -> R) -> Option<R> {
-        let uid = AccessKeyId::uid_of(id, World::Live);
-        self.keys.with(uid, self.seq(), |key| (key.id.as_str() == id).then(|| f(key))).flatten()
+    /// Calls `f` with the live key of this id; no copy, no lock. See [`StateHandle::with_key`].
+    pub fn with_key<R>(&self, id: &str, f: impl FnMut(&KeyView<'_>) -> R) -> Option<R> {
+        self.keys.with_id(id, self.seq(), f)
     }
 
     /// The key of this uid, deleted ones included.
     pub fn key_by_uid(&self, uid: KeyUid) -> Option<KeyRecord> {
-        self.keys.with(uid, self.seq(), Clone::clone)
+        self.keys.with(uid, self.seq(), |key| key.to_record())
     }
 
-    /// Calls `f` with every key, deleted ones included, in no order.
-    pub fn for_each_key(&self, f: impl FnMut(KeyUid, &KeyRecord)) {
-        self.keys.for_each(self.seq(), f);
+    /// Whether there is a key of this uid, deleted ones included.
+    pub fn has_key(&self, uid: KeyUid) -> bool {
+        self.keys.with(uid, self.seq(), |_| ()).is_some()
+    }
+
+    /// Calls `f` with every key, deleted ones included, in no order that means anything.
+    pub fn for_each_key(&self, f: impl FnMut(&KeyView<'_>)) {
+        self.keys.table().for_each(self.seq(), f);
     }
 
     /// Every key that fits, sorted by id.
-    pub fn keys_where(&self, mut fits: impl FnMut(&KeyRecord) -> bool) -> Vec<KeyRecord> {
+    pub fn keys_where(&self, mut fits: impl FnMut(&KeyView<'_>) -> bool) -> Vec<KeyRecord> {
         let mut keys = Vec::new();
-        self.for_each_key(|_, key| {
+        self.for_each_key(|key| {
             if fits(key) {
-                keys.push(key.clone());
+                keys.push(key.to_record());
             }
         });
         keys.sort_by(|a, b| a.id.cmp(&b.id));
@@ -124,8 +141,27 @@ impl State {
     }
 
     /// Keys of an owner that are not deleted, by uid.
-    pub fn keys_of(&self, owner: &OwnerRef) -> OrdSet<KeyUid> {
-        self.root.owned.get(owner).cloned().unwrap_or_default()
+    pub fn keys_of(&self, owner: &OwnerRef) -> Vec<KeyUid> {
+        let numbers = self.index().keys_of(&self.root.numbers, owner);
+        let mut keys: Vec<KeyUid> = numbers.filter_map(|number| self.uid_of(number)).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// How many keys of an owner are not deleted.
+    pub fn count_of(&self, owner: &OwnerRef) -> usize {
+        self.index().count_of(&self.root.numbers, owner)
+    }
+
+    fn uid_of(&self, number: u32) -> Option<KeyUid> {
+        self.keys.table().with_number(number, self.seq(), |key| key.uid())
+    }
+
+    fn index(&self) -> &KeyIndex {
+        self.root.index.as_ref().unwrap_or_else(|| {
+            let make = || Arc::new(KeyIndex::of(self.keys.table(), &self.root.numbers, self.seq()));
+            self.own_index.get_or_init(make)
+        })
     }
 
     /// How many keys there are, deleted ones included. Of a shared state: at the newest seq.
@@ -228,9 +264,20 @@ impl State {
         named(&self.root.policy_names, org, after).filter_map(|uid| self.policy(*uid))
     }
 
-    /// Whom a policy is attached to.
-    pub fn holders(&self, policy: PolicyUid) -> Holders {
-        self.root.attached.get(&policy).cloned().unwrap_or_default()
+    /// Whom a policy is attached to, sorted.
+    pub fn holders(&self, policy: PolicyUid) -> Vec<Holder> {
+        let mut holders = self.few_holders(policy);
+        if let Some(policy) = self.root.numbers.of_policy(policy) {
+            let keys = self.index().holding.seconds(policy).filter_map(|number| self.uid_of(number));
+            holders.extend(keys.map(Holder::Key));
+        }
+        holders.sort_unstable();
+        holders
+    }
+
+    /// The users and groups that hold a policy.
+    fn few_holders(&self, policy: PolicyUid) -> Vec<Holder> {
+        self.root.attached.get(&policy).map(|holders| holders.iter().copied().collect()).unwrap_or_default()
     }
 
     // Buckets
@@ -279,7 +326,12 @@ impl State {
     /// A copy that shares everything. Holds the same pin.
     #[must_use]
     pub fn share(&self) -> State {
-        State { keys: self.keys.clone(), root: Arc::clone(&self.root), pin: self.pin.clone() }
+        State {
+            keys: self.keys.clone(),
+            root: Arc::clone(&self.root),
+            pin: self.pin.clone(),
+            own_index: self.own_index.clone(),
+        }
     }
 }
 

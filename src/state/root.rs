@@ -3,9 +3,9 @@
 //! Not here: keys (`table`), what changes a root (`apply`).
 
 use super::evidence::Evidence;
+use super::index::{KeyIndex, Numbers};
 use super::record::{
-    FindingRecord, GroupRecord, Holders, OrgRecord, OwnerRef, PolicyRecord, ProviderRecord, TokenRecord, TokenSeen,
-    UserRecord,
+    FewHolders, FindingRecord, GroupRecord, OrgRecord, PolicyRecord, ProviderRecord, TokenRecord, TokenSeen, UserRecord,
 };
 use crate::model::{AccountId, BucketName, GroupUid, KeyUid, OrgUid, PolicyUid, Seq, Time, UserUid};
 use compact_str::CompactString;
@@ -32,10 +32,12 @@ pub(super) struct Root {
     pub group_names: OrdMap<NameKey, GroupUid>,
     pub policies: OrdMap<PolicyUid, Arc<PolicyRecord>>,
     pub policy_names: OrdMap<NameKey, PolicyUid>,
-    pub attached: OrdMap<PolicyUid, Holders>,
+    /// Users and groups by the policy they hold; of keys see `index`.
+    pub attached: OrdMap<PolicyUid, FewHolders>,
     pub buckets: OrdMap<BucketName, OrgUid>,
-    /// Keys that are not deleted, by owner.
-    pub owned: OrdMap<OwnerRef, OrdSet<KeyUid>>,
+    pub numbers: Numbers,
+    /// Only of a published state.
+    pub index: Option<KeyIndex>,
     pub tokens: OrdMap<[u8; 32], TokenRecord>,
     pub sessions: OrdMap<[u8; 32], TokenRecord>,
     /// Idempotency tokens by (scope, token); see [`super::token_scope`].

@@ -27,20 +27,21 @@
 //! Not here: which snapshot to load, and when to write one (`ledger::open`).
 
 use super::evidence::{Evidence, KeyUse};
+use super::key::{KeyMore, KeyRights, KeyView, Marks};
 use super::keys::Keys;
+use super::packed::{KeyDraft, KeyWords, Packed};
 use super::record::{
-    FindingRecord, GroupRecord, KeyRecord, OrgRecord, OwnerRef, PolicyRecord, ProviderRecord, TokenRecord, TokenSeen,
-    UserRecord,
+    FindingRecord, GroupRecord, OrgRecord, PolicyRecord, ProviderRecord, TokenRecord, TokenSeen, UserRecord,
 };
 use super::root::{Root, folded};
 use super::{PROJECTION, State};
 use crate::model::codec::{CodecError, decode_value, encode_value};
+use crate::model::cursor::Cursor;
 use crate::model::event::EvidenceChange;
-use crate::model::{BucketName, Holder, KeyUid, OrgKind, OrgOwner, OrgUid, Seq, Time};
+use crate::model::{AccessKeyId, BucketName, Holder, KeyOwner, KeyUid, OrgKind, OrgOwner, OrgUid, Seq, Time};
 use compact_str::CompactString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const MAGIC: [u8; 8] = [0x4b, 0x4c, 0x53, 0x4e, 0x50, 0x0d, 0x0a, 0x1a];
@@ -169,8 +170,10 @@ impl State {
 
     fn body(&self) -> Vec<u8> {
         let root = &self.root;
-        let mut keys = Vec::with_capacity(self.key_count());
-        self.for_each_key(|uid, _| keys.push(uid));
+        let table = self.keys.table();
+        let numbers = 0..u32::try_from(table.len()).unwrap_or(u32::MAX);
+        let uid_of = |number| table.with_number(number, self.seq(), |key| (key.uid(), number));
+        let mut keys: Vec<(KeyUid, u32)> = numbers.filter_map(uid_of).collect();
         keys.sort_unstable();
         let mut out = Body { bytes: Vec::with_capacity(4096 + keys.len() * 128) };
         out.section(b'0', 1, [(root.seq, root.recorded_at, root.restored)].iter());
@@ -181,11 +184,8 @@ impl State {
         out.section(b'P', root.policies.len(), root.policies.values());
         out.section(b'B', root.buckets.len(), root.buckets.iter());
         out.start(b'K', keys.len());
-        for uid in keys {
-            self.keys.with(uid, self.seq(), |key| {
-                out.value(&uid);
-                out.value(key);
-            });
+        for (uid, number) in keys {
+            table.with_number(number, self.seq(), |key| out.value(&(uid, KeyRow::of(key))));
         }
         out.section(b'T', root.tokens.len(), root.tokens.iter());
         out.section(b'S', root.sessions.len(), root.sessions.iter());
@@ -214,24 +214,7 @@ impl State {
         body.section(b'G', |group: GroupRecord| root.index_group(group))?;
         body.section(b'P', |policy: PolicyRecord| root.index_policy(policy))?;
         body.section(b'B', |(bucket, org): (BucketName, OrgUid)| _ = root.buckets.insert(bucket, org))?;
-        let count = body.start(b'K')?;
-        // A key takes at least 60 bytes, so a forged count cannot ask for more memory than the file has bytes.
-        let mut keys = Keys::with_capacity(count.min(body.rest.len() / 60));
-        let mut owned: BTreeMap<OwnerRef, Vec<KeyUid>> = BTreeMap::new();
-        for _ in 0..count {
-            let uid: KeyUid = body.value()?;
-            let key: KeyRecord = body.value()?;
-            if !key.is_deleted() {
-                owned.entry(OwnerRef::of(key.org, &key.owner)).or_default().push(uid);
-            }
-            for policy in &key.rights().attached {
-                root.hold(*policy, Holder::Key(uid), true);
-            }
-            keys.insert(uid, root.seq, key);
-        }
-        for (owner, uids) in owned {
-            root.owned.insert(owner, uids.into_iter().collect());
-        }
+        let keys = body.keys(&mut root)?;
         body.section(b'T', |(hash, token): ([u8; 32], TokenRecord)| _ = root.tokens.insert(hash, token))?;
         body.section(b'S', |(hash, session): ([u8; 32], TokenRecord)| _ = root.sessions.insert(hash, session))?;
         body.section(b'I', |(name, seen): ((CompactString, CompactString), TokenSeen)| {
@@ -250,7 +233,7 @@ impl State {
         if !body.rest.is_empty() {
             return Err(SnapshotError::Damaged { why: "bytes behind the last section" });
         }
-        Ok(State { keys, root: Arc::new(root), pin: None })
+        Ok(State::of(keys, root))
     }
 }
 
@@ -294,6 +277,81 @@ impl Root {
         }
         self.policies.insert(policy.policy, Arc::new(policy));
     }
+}
+
+/// A key in the body.
+#[derive(Serialize)]
+struct KeyRow<'a> {
+    id: AccessKeyId,
+    label: CompactString,
+    org: OrgUid,
+    owner: &'a KeyOwner,
+    created_at: Time,
+    expires_at: Time,
+    secret_set_at: Time,
+    revoked_at: Time,
+    deleted_at: Time,
+    secret_version: u32,
+    marks: Marks,
+    first: Seq,
+    changed: Seq,
+    rights: Option<&'a KeyRights>,
+    more: Option<&'a KeyMore>,
+}
+
+impl<'a> KeyRow<'a> {
+    fn of(key: &'a KeyView<'_>) -> Self {
+        Self {
+            id: key.id(),
+            label: key.label(),
+            org: key.org(),
+            owner: key.owner(),
+            created_at: key.created_at(),
+            expires_at: key.expires_at(),
+            secret_set_at: key.secret_set_at(),
+            revoked_at: key.revoked_at(),
+            deleted_at: key.deleted_at(),
+            secret_version: key.secret_version(),
+            marks: key.marks(),
+            first: key.first(),
+            changed: key.changed(),
+            rights: Some(key.rights()).filter(|rights| !rights.is_empty()),
+            more: Some(key.more()).filter(|more| **more != KeyMore::default()),
+        }
+    }
+}
+
+/// Reads a [`KeyRow`] but for its last field.
+fn read_key(input: &mut Cursor<'_>, root: &mut Root, keys: &Keys) -> Option<(KeyUid, KeyDraft)> {
+    let uid = KeyUid(input.exactly()?);
+    let (id, label) = (input.access_key_id()?, input.text()?);
+    let owner = (OrgUid(input.exactly()?), input.owner()?);
+    let created_at = input.time()?;
+    let (expires_at, secret_set_at) = (input.time()?, input.time()?);
+    let (revoked_at, deleted_at) = (input.time()?, input.time()?);
+    let secret_version = input.number32()?;
+    let marks = Marks(u16::try_from(input.number()?).ok()?);
+    let (first, changed) = (Seq(input.number()?), Seq(input.number()?));
+    let number = root.numbers.owner(keys.table(), owner.0, owner.1);
+    let mut draft = KeyDraft::new(Packed::new(first, number, created_at));
+    draft.set_id(id, uid);
+    draft.set_label(label);
+    draft.packed.set_expires_at(expires_at);
+    draft.packed.set_secret_set_at(secret_set_at);
+    draft.packed.set_revoked_at(revoked_at);
+    draft.packed.set_deleted_at(deleted_at);
+    draft.packed.set_secret_version(secret_version);
+    draft.packed.set_marks(marks);
+    draft.packed.set_since(changed);
+    if input.flag()? {
+        let rights = draft.rights_mut();
+        rights.grants = input.grants()?;
+        rights.attached = input.policies()?;
+        for _ in 0..input.number()? {
+            rights.inline.insert(input.text()?.into(), input.text()?.into());
+        }
+    }
+    Some((uid, draft))
 }
 
 /// Writes sections.
@@ -348,6 +406,33 @@ impl Input<'_> {
         Ok(())
     }
 
+    fn keys(&mut self, root: &mut Root) -> Result<Keys, SnapshotError> {
+        let count = self.start(b'K')?;
+        // A key takes at least 60 bytes, so a forged count cannot ask for more memory than the file has bytes.
+        let mut keys = Keys::with_capacity(count.min(self.rest.len() / 60));
+        let mut before = None;
+        for _ in 0..count {
+            let mut cursor = Cursor(self.rest);
+            let (uid, mut draft) = read_key(&mut cursor, root, &keys).ok_or(SnapshotError::Damaged { why: "a key" })?;
+            let has_more = cursor.flag().ok_or(SnapshotError::Damaged { why: "a key" })?;
+            self.rest = cursor.0;
+            if has_more {
+                *draft.more_mut() = self.value()?;
+            }
+            if before.is_some_and(|before| before >= uid) {
+                return Err(SnapshotError::Damaged { why: "the order of keys" });
+            }
+            before = Some(uid);
+            if !draft.packed.marks().has(Marks::DELETED) {
+                for policy in &draft.cold().rights.attached {
+                    keys.count_held(root.numbers.policy(*policy), true);
+                }
+            }
+            keys.insert_new(uid, draft);
+        }
+        Ok(keys)
+    }
+
     fn value<T: DeserializeOwned>(&mut self) -> Result<T, SnapshotError> {
         let (value, used) = decode_value(self.rest)?;
         self.rest = &self.rest[used..];
@@ -369,6 +454,7 @@ mod tests {
         AccessKeyId, AccountId, Actor, Commit, Dialect, Envelope, Event, KeyCreated, KeyOwner, OrgSettings,
         SecretVersion, UserUid,
     };
+    use crate::state::OwnerRef;
 
     fn commit(events: Vec<Event>) -> Commit {
         Commit {

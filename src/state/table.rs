@@ -1,44 +1,54 @@
-//! The concurrent table of keys: the one part of a state that is shared in place between its versions.
+//! The table of keys: every key ever made, by number, found by the hash of its uid.
 //!
-//! One writer installs a commit's records, readers see them once the commit's seq is published (`handle`). Each cell holds its
-//! newest record, the seq it is true since, and a link to the record before as long as somebody may need it: a reader
-//! takes the newest record that is not younger than its own seq.
+//! One writer changes a commit's keys in place, readers see that once the commit's seq is published (`handle`). A key that readers
+//! may still need as it was keeps the record before in a spare cell, linked from its own: a reader takes the newest record
+//! that is not younger than its own seq. Before anybody reads (a replay), records are changed without keeping anything.
 //!
 //! Invariants
 //! - Only one `State` writes to a table, and never a seq at or below the published one.
-//! - INVARIANT: a link is cut only when every reader's seq, published and pinned, is at or above the younger record's.
+//! - INVARIANT: a link is cut, and its cell used anew, only when every reader's seq, published and pinned, is at or above the younger
+//!   record's; whoever still reads there sees the link changed and looks again.
+//! - A key's number is its place in the order of creation in this process; it is in no file.
 //!
 //! Not here: users, groups, policies and all else, which are persistent maps in `root`.
 
-use super::keys::OwnKeys;
-use super::record::KeyRecord;
-use crate::model::{KeyUid, Seq};
-use arc_swap::ArcSwapOption;
+#![allow(clippy::cast_possible_truncation, reason = "halves and fields of words")]
+
+use super::cell::{Cell, Copied, Head};
+use super::directory::Directory;
+use super::key::{KeyView, OwnerOf};
+use super::packed::{KeyDraft, KeyWords, Packed, WantedId};
+use super::slab::Slab;
+use crate::model::id::World;
+use crate::model::{AccessKeyId, KeyUid, Seq};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-struct Cell {
-    since: u64,
-    record: KeyRecord,
-    older: ArcSwapOption<Older>,
-}
+/// Numbers there are.
+const KEYS_MAX: u32 = u32::MAX - 1;
 
-struct Older {
-    since: u64,
-    record: KeyRecord,
-    before: Option<Arc<Older>>,
-}
-
-/// Keys by uid, with as many past records as pinned readers need.
+#[derive(Default)]
 pub(super) struct KeyTable {
-    map: papaya::HashMap<KeyUid, Cell, RandomState>,
-    /// Keys at the newest installed seq.
-    len: AtomicUsize,
-    pins: Arc<Pins>,
-    /// Cells that may hold a link, with the seq of their younger record.
-    linked: Mutex<VecDeque<(u64, KeyUid)>>,
+    directory: Directory,
+    cells: Slab<Cell>,
+    len: AtomicU32,
+    hasher: RandomState,
+    owners: Slab<OnceLock<OwnerOf>>,
+    owners_len: AtomicU32,
+    history: Mutex<History>,
+    olds: Slab<Cell>,
+}
+
+/// The writer's book of old records.
+#[derive(Default)]
+struct History {
+    /// Keys with a link, and the seq of their younger record.
+    linked: VecDeque<(u64, u32)>,
+    spare: Vec<u32>,
+    made: u32,
 }
 
 /// Which seqs readers stand at.
@@ -58,7 +68,7 @@ impl Pins {
     }
 
     /// The lowest seq some reader may still stand at.
-    fn lowest(&self) -> u64 {
+    pub(super) fn lowest(&self) -> u64 {
         let published = self.published.load(Ordering::Acquire);
         self.lock().keys().next().map_or(published, |pinned| published.min(*pinned))
     }
@@ -87,146 +97,301 @@ impl Drop for Pin {
     }
 }
 
-impl KeyTable {
-    /// The table of these keys, all of them true since before anybody reads.
-    pub(super) fn from_keys(keys: OwnKeys, pins: Arc<Pins>) -> Self {
-        let map = papaya::HashMap::builder().capacity(keys.len()).hasher(RandomState::default()).build();
-        let len = AtomicUsize::new(keys.len());
-        {
-            let map = map.pin();
-            for (uid, record) in keys {
-                // At the seq of its last change, so that whoever asks for an earlier one gets no wrong answer.
-                map.insert(uid, Cell { since: record.changed.0, record, older: ArcSwapOption::const_empty() });
-            }
-        }
-        Self { map, len, pins, linked: Mutex::new(VecDeque::new()) }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
-    }
-
-    /// Calls `f` with the record of `uid` at `seq`. `None` when there was none, or when the reader was overtaken and
-    /// the record of its seq is gone (`overtaken` is then true: load a newer seq and ask again).
-    pub(super) fn with<R>(&self, uid: KeyUid, seq: Seq, f: impl FnOnce(&KeyRecord) -> R) -> Found<R> {
-        let map = self.map.pin();
-        let Some(cell) = map.get(&uid) else { return Found::No };
-        if cell.since <= seq.0 {
-            return Found::Yes(f(&cell.record));
-        }
-        let older = cell.older.load();
-        let mut next = older.as_ref();
-        let mut oldest = cell.record.created_by_seq(cell.since);
-        while let Some(version) = next {
-            if version.since <= seq.0 {
-                return Found::Yes(f(&version.record));
-            }
-            oldest = version.record.created_by_seq(version.since);
-            next = version.before.as_ref();
-        }
-        // The chain ends above our seq: either the key was made later, or the link was cut.
-        if oldest { Found::No } else { Found::Overtaken }
-    }
-
-    /// Adds a key that is not there yet; says whether it was added.
-    pub(super) fn insert(&self, uid: KeyUid, seq: Seq, record: KeyRecord) -> bool {
-        let cell = Cell { since: seq.0, record, older: ArcSwapOption::const_empty() };
-        let added = self.map.pin().try_insert(uid, cell).is_ok();
-        if added {
-            self.len.fetch_add(1, Ordering::Relaxed);
-        }
-        added
-    }
-
-    /// Changes a key that is there, as of `seq`; the record before stays for readers that may need it.
-    pub(super) fn change(&self, uid: KeyUid, seq: Seq, f: impl FnOnce(&mut KeyRecord)) {
-        let map = self.map.pin();
-        let Some(cell) = map.get(&uid) else { return };
-        let mut record = cell.record.clone();
-        f(&mut record);
-        let older = if cell.since < seq.0 {
-            let lowest = self.pins.lowest();
-            self.linked().push_back((seq.0, uid));
-            let chain = if cell.since <= lowest { None } else { cell.older.load_full() };
-            let before = trimmed(chain.as_ref(), lowest);
-            Some(Arc::new(Older { since: cell.since, record: cell.record.clone(), before }))
-        } else {
-            // The same commit changes it twice: what was before it stays before it.
-            cell.older.load_full()
-        };
-        map.insert(uid, Cell { since: seq.0, record, older: ArcSwapOption::new(older) });
-    }
-
-    /// Cuts the links nobody needs any more. Called by the writer after it published.
-    pub(super) fn forget_old(&self) {
-        let lowest = self.pins.lowest();
-        let mut linked = self.linked();
-        let map = self.map.pin();
-        while let Some(&(since, uid)) = linked.front() {
-            if since > lowest {
-                break;
-            }
-            linked.pop_front();
-            if let Some(cell) = map.get(&uid) {
-                if cell.since <= lowest {
-                    cell.older.store(None);
-                } else if let Some(older) = cell.older.load_full() {
-                    // A younger change stands before it: keep what it needs.
-                    cell.older.store(trimmed(Some(&older), lowest));
-                }
-            }
-        }
-    }
-
-    /// Calls `f` with every record at `seq`, in no order.
-    pub(super) fn for_each(&self, seq: Seq, mut f: impl FnMut(KeyUid, &KeyRecord)) {
-        let map = self.map.pin();
-        for (uid, cell) in &map {
-            if cell.since <= seq.0 {
-                f(*uid, &cell.record);
-                continue;
-            }
-            let older = cell.older.load();
-            let mut next = older.as_ref();
-            while let Some(version) = next {
-                if version.since <= seq.0 {
-                    f(*uid, &version.record);
-                    break;
-                }
-                next = version.before.as_ref();
-            }
-        }
-    }
-
-    fn linked(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, KeyUid)>> {
-        self.linked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What a lookup at a seq met.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<R> {
     Yes(R),
     No,
+    /// The record of that seq is gone: load a newer seq and ask again. Never met by a pinned reader.
     Overtaken,
 }
 
-/// The chain without what lies below the newest record not above `lowest`.
-fn trimmed(chain: Option<&Arc<Older>>, lowest: u64) -> Option<Arc<Older>> {
-    let version = chain?;
-    if version.since <= lowest {
-        if version.before.is_none() {
-            return Some(Arc::clone(version));
-        }
-        return Some(Arc::new(Older { since: version.since, record: version.record.clone(), before: None }));
+impl KeyTable {
+    pub(super) fn with_capacity(keys: usize) -> Self {
+        Self { directory: Directory::with_capacity(keys), ..Self::default() }
     }
-    let before = trimmed(version.before.as_ref(), lowest);
-    Some(Arc::new(Older { since: version.since, record: version.record.clone(), before }))
-}
 
-impl KeyRecord {
-    /// Whether the record that is true since `since` is the key's first.
-    fn created_by_seq(&self, since: u64) -> bool {
-        self.first.0 == since
+    /// A table of its own with the same keys.
+    pub(super) fn duplicate(&self) -> Self {
+        let twin = Self::with_capacity(self.len());
+        for number in 0..self.owners_len.load(Ordering::Acquire) {
+            if let Some(owner) = self.owner(number) {
+                twin.add_owner(owner.clone());
+            }
+        }
+        for number in 0..self.len.load(Ordering::Acquire) {
+            if let Some(cell) = self.cells.get(number) {
+                let draft = cell.own().into_draft();
+                twin.insert(draft.packed.uid(draft.cold.as_deref()), draft);
+            }
+        }
+        twin
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire) as usize
+    }
+
+    pub(super) fn hash(&self, uid: KeyUid) -> u32 {
+        self.hash_number(u128::from_le_bytes(uid.0))
+    }
+
+    #[inline]
+    fn hash_number(&self, uid: u128) -> u32 {
+        (self.hasher.hash_one(uid) >> 32) as u32
+    }
+
+    // Owners
+
+    #[inline]
+    pub(super) fn owner(&self, number: u32) -> Option<&OwnerOf> {
+        self.owners.get(number)?.get()
+    }
+
+    /// Gives an owner the next number.
+    pub(super) fn add_owner(&self, owner: OwnerOf) -> u32 {
+        let number = self.owners_len.fetch_add(1, Ordering::AcqRel);
+        if let Some(cell) = self.owners.grow_to(number, OnceLock::new) {
+            let _ = cell.set(owner);
+        }
+        number
+    }
+
+    // Readers
+
+    /// Calls `f` with the record at `seq` of the live key of this id: on the way of a request, so nothing is copied. `f` looks
+    /// at the shared record itself and is asked again if that changed meanwhile; only its last answer counts.
+    #[inline]
+    pub(super) fn with_id<R>(&self, id: &str, seq: Seq, mut f: impl FnMut(&KeyView<'_>) -> R) -> Found<R> {
+        let wanted = WantedId::new(id);
+        let hash = self.hash_number(AccessKeyId::uid_number(id, World::Live));
+        let found = self.directory.find(hash, |number| {
+            let cell = self.cells.get(number)?;
+            let head = cell.head();
+            // Whose record it is never changes, so that needs no second look.
+            let is_it = if wanted.is_long() {
+                cell.words.is_long_id(&wanted, cell.cold.load().as_deref())
+            } else {
+                cell.words.is_short_id(&wanted)
+            };
+            if !is_it {
+                return None;
+            }
+            if !head.is_writing() && cell.words.since() <= seq.0 {
+                let answer = f(&KeyView::shared(self, cell));
+                if cell.is_still(head) {
+                    return Some(Found::Yes(answer));
+                }
+            }
+            Some(match self.at(number, seq) {
+                Found::Yes(copied) => Found::Yes(f(&KeyView::copied(self, &copied))),
+                Found::No => Found::No,
+                Found::Overtaken => Found::Overtaken,
+            })
+        });
+        found.unwrap_or(Found::No)
+    }
+
+    /// Calls `f`, once, with the record of `uid` at `seq`.
+    pub(super) fn with<R>(&self, uid: KeyUid, seq: Seq, f: impl FnOnce(&KeyView<'_>) -> R) -> Found<R> {
+        match self.number(uid).map(|number| self.at(number, seq)) {
+            Some(Found::Yes(copied)) => Found::Yes(f(&KeyView::copied(self, &copied))),
+            Some(Found::Overtaken) => Found::Overtaken,
+            Some(Found::No) | None => Found::No,
+        }
+    }
+
+    /// A copy of the record of a key by number at `seq`: `No` if it was made later.
+    pub(super) fn at(&self, number: u32, seq: Seq) -> Found<Copied> {
+        let Some(cell) = self.cells.get(number) else { return Found::No };
+        loop {
+            let head = cell.head();
+            if let Some(copied) = cell.copy(head) {
+                if copied.words.since() <= seq.0 {
+                    return Found::Yes(copied);
+                }
+                if copied.words.first() > seq.0 {
+                    return Found::No;
+                }
+            } else if !cell.is_still(head) {
+                continue;
+            }
+            // Younger than we ask for, or being written right now, which is the same: what is published is linked.
+            if let Some(found) = self.before(cell, head, seq) {
+                return found;
+            }
+        }
+    }
+
+    /// Follows the links. `None` when somebody wrote meanwhile.
+    #[cold]
+    fn before(&self, cell: &Cell, head: Head, seq: Seq) -> Option<Found<Copied>> {
+        let (mut parent, mut parent_head) = (cell, head);
+        while let Some(number) = parent_head.link() {
+            let old = self.olds.get(number)?;
+            let old_head = old.head();
+            let copied = old.copy(old_head)?;
+            // As long as its parent leads here, it was not used anew.
+            if !parent.is_still(parent_head) {
+                return None;
+            }
+            if copied.words.since() <= seq.0 {
+                return Some(Found::Yes(copied));
+            }
+            if copied.words.first() > seq.0 {
+                return Some(Found::No);
+            }
+            (parent, parent_head) = (old, old_head);
+        }
+        // Without a link it is being changed by the very commit that made it, which is not published.
+        Some(if head.is_writing() && head.link().is_none() { Found::No } else { Found::Overtaken })
+    }
+
+    /// Calls `f` with every record at `seq`, in the order of creation.
+    pub(super) fn for_each(&self, seq: Seq, mut f: impl FnMut(&KeyView<'_>)) {
+        for number in 0..self.len.load(Ordering::Acquire) {
+            self.with_number(number, seq, &mut f);
+        }
+    }
+
+    /// Calls `f` with the record of key `number` at `seq`, if there was one and the reader was not overtaken.
+    pub(super) fn with_number<R>(&self, number: u32, seq: Seq, f: impl FnOnce(&KeyView<'_>) -> R) -> Option<R> {
+        match self.at(number, seq) {
+            Found::Yes(copied) => Some(f(&KeyView::copied(self, &copied))),
+            Found::No | Found::Overtaken => None,
+        }
+    }
+
+    // The writer
+
+    /// The number of a key, for its writer.
+    pub(super) fn number(&self, uid: KeyUid) -> Option<u32> {
+        self.number_hashed(self.hash(uid), uid)
+    }
+
+    pub(super) fn number_hashed(&self, hash: u32, uid: KeyUid) -> Option<u32> {
+        self.directory.find(hash, |number| {
+            let cell = self.cells.get(number)?;
+            let cold = cell.words.has_cold().then(|| cell.cold.load());
+            let cold = cold.as_ref().and_then(|cold| cold.as_deref());
+            (cell.words.uid(cold) == uid).then_some(number)
+        })
+    }
+
+    /// The first number that has this hash, perhaps another key's: to ask for its cache lines ahead.
+    #[inline]
+    pub(super) fn approach(&self, hash: u32) -> Option<u32> {
+        self.directory.find(hash, Some)
+    }
+
+    /// Loads from a record, so that it is in the cache when it is changed.
+    #[inline]
+    pub(super) fn touch(&self, number: u32) -> u64 {
+        self.cells.get(number).map_or(0, Cell::touch)
+    }
+
+    /// Adds a key that is not there yet; returns its number, or `None` if there is one of this uid.
+    pub(super) fn insert(&self, uid: KeyUid, draft: KeyDraft) -> Option<u32> {
+        let hash = self.hash(uid);
+        if self.number_hashed(hash, uid).is_some() { None } else { self.insert_new(hash, draft) }
+    }
+
+    /// Adds a key that is known not to be there.
+    pub(super) fn insert_new(&self, hash: u32, mut draft: KeyDraft) -> Option<u32> {
+        let number = self.len.load(Ordering::Relaxed);
+        if number >= KEYS_MAX {
+            return None;
+        }
+        draft.settle();
+        self.cells.grow_to(number, Cell::default)?.write_unseen(draft);
+        if !self.directory.add(hash, number) {
+            return None;
+        }
+        self.len.store(number + 1, Ordering::Release);
+        Some(number)
+    }
+
+    /// The newest record of a key, to be changed and given back ([`KeyTable::put`]).
+    pub(super) fn draft(&self, number: u32) -> Option<KeyDraft> {
+        Some(self.cells.get(number)?.own().into_draft())
+    }
+
+    /// Changes words of a key that nobody else reads yet, in place.
+    #[inline]
+    pub(super) fn change_words(&self, number: u32, f: impl FnOnce(&mut Packed)) {
+        if let Some(cell) = self.cells.get(number) {
+            cell.change_words(f);
+        }
+    }
+
+    /// Installs a changed record. With `pins`, the record before stays for readers that may need it.
+    pub(super) fn put(&self, number: u32, mut draft: KeyDraft, pins: Option<&Pins>) {
+        let Some(cell) = self.cells.get(number) else { return };
+        draft.settle();
+        let Some(pins) = pins else {
+            cell.write_unseen(draft);
+            return;
+        };
+        let (before, link) = (cell.own(), cell.head().link());
+        if before.words.since() >= draft.packed.since() {
+            // The same commit changes it twice: what was before it stays before it.
+            cell.write(draft, link);
+            return;
+        }
+        let mut history = self.history();
+        history.linked.push_back((draft.packed.since(), number));
+        let number = history.spare.pop().unwrap_or_else(|| {
+            history.made += 1;
+            history.made - 1
+        });
+        let Some(old) = self.olds.grow_to(number, Cell::default) else { return };
+        let is_enough = before.words.since() <= pins.lowest();
+        old.write(before.into_draft(), if is_enough { None } else { link });
+        cell.write(draft, Some(number));
+        if is_enough {
+            self.free(&mut history, link);
+        }
+    }
+
+    /// Cuts the links nobody needs any more. Called by the writer after it published.
+    pub(super) fn forget_old(&self, pins: &Pins) {
+        let mut history = self.history();
+        if history.linked.is_empty() {
+            return;
+        }
+        let lowest = pins.lowest();
+        while let Some(&(since, number)) = history.linked.front() {
+            if since > lowest {
+                break;
+            }
+            history.linked.pop_front();
+            let mut next = self.cells.get(number);
+            while let Some(cell) = next {
+                let link = cell.head().link();
+                if cell.words.since() <= lowest {
+                    if link.is_some() {
+                        cell.relink(None);
+                        self.free(&mut history, link);
+                    }
+                    break;
+                }
+                // A younger change stands before it: keep what it needs.
+                next = link.and_then(|link| self.olds.get(link));
+            }
+        }
+    }
+
+    /// Takes a chain of old records back for later use. Its parent no longer leads to it, or will not before it is used anew.
+    fn free(&self, history: &mut History, mut link: Option<u32>) {
+        while let Some(number) = link {
+            let Some(cell) = self.olds.get(number) else { return };
+            link = cell.head().link();
+            cell.relink(None);
+            history.spare.push(number);
+        }
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

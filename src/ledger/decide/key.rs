@@ -208,7 +208,7 @@ fn covers(own: &Grant, grant: &Grant) -> bool {
 pub(super) fn make(ask: Ask<'_>, org: &OrgRecord, id: AccessKeyId, draft: Draft, imported: bool) -> Events {
     let uid = id.uid(World::Live);
     // Never again, not even after delete; nor another id whose uid is the same.
-    if ask.state.key_by_uid(uid).is_some() {
+    if ask.state.has_key(uid) {
         return Err(Refusal::exists(Noun::Key, &id));
     }
     check_limit(ask, org, &draft)?;
@@ -254,7 +254,7 @@ fn check_limit(ask: Ask<'_>, org: &OrgRecord, draft: &Draft) -> Result<(), Refus
         _ => settings.keys_per_owner_max,
     };
     let Some(max) = max else { return Ok(()) };
-    let found = ask.state.keys_of(&OwnerRef::of(org.org, &draft.owner)).len();
+    let found = ask.state.count_of(&OwnerRef::of(org.org, &draft.owner));
     if found < max as usize {
         return Ok(());
     }

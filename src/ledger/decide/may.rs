@@ -203,7 +203,7 @@ fn admin(state: &State, command: &Command, key: KeyRecord) -> Result<Authority, 
         Subject::Bucket(org, name) => (org != own).then(|| Refusal::not_found(Noun::Bucket, name)),
         // A key of another org and one that never was look alike.
         Subject::Key(id) => {
-            (state.with_key(id.as_str(), |key| key.org) != Some(own)).then(|| Refusal::not_found(Noun::Key, id))
+            (state.with_key(id.as_str(), |key| key.org()) != Some(own)).then(|| Refusal::not_found(Noun::Key, id))
         }
         Subject::Ledger | Subject::Provider(_) | Subject::Evidence(_) => {
             Some(forbidden("only the operator of this ledger may do that"))
@@ -220,9 +220,9 @@ fn member(
     maker: Option<Box<KeyRecord>>,
 ) -> Result<Authority, Refusal> {
     let own = match (reach, command.bare(), command.subject()) {
-        (Reach::OwnKey, _, Subject::Key(id)) => {
-            state.with_key(id.as_str(), |key| !key.is_deleted() && key.owner == KeyOwner::User(user)).unwrap_or(false)
-        }
+        (Reach::OwnKey, _, Subject::Key(id)) => state
+            .with_key(id.as_str(), |key| !key.is_deleted() && *key.owner() == KeyOwner::User(user))
+            .unwrap_or(false),
         (Reach::NewKey, Command::CreateKey { org, key }, _) => match &key.owner {
             OwnerName::User(name) => state.user_by_name(*org, name).is_some_and(|found| found.user == user),
             OwnerName::Org | OwnerName::Bucket(_) => false,
@@ -253,7 +253,7 @@ fn provider_may(
         Command::CreateOrg { .. } => return Err(forbidden("a provider makes orgs of its own")),
         command => match command.subject() {
             Subject::Key(id) => {
-                state.with_key(id.as_str(), |key| key.org).ok_or_else(|| Refusal::not_found(Noun::Key, id))?
+                state.with_key(id.as_str(), |key| key.org()).ok_or_else(|| Refusal::not_found(Noun::Key, id))?
             }
             _ => super::org_of(state, command).ok_or_else(|| forbidden("a provider manages its own orgs"))?,
         },

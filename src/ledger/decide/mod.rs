@@ -151,7 +151,7 @@ pub fn org_of(state: &State, command: &Command) -> Option<OrgUid> {
         | Subject::Group(org, _)
         | Subject::Policy(org, _)
         | Subject::Bucket(org, _) => Some(org),
-        Subject::Key(key) => state.with_key(key.as_str(), |key| key.org),
+        Subject::Key(key) => state.with_key(key.as_str(), |key| key.org()),
         Subject::Evidence(account) => Some(OrgUid::evidence(account)),
     }
 }
@@ -168,7 +168,7 @@ pub fn actor_of(state: &State, caller: &Caller) -> Actor {
         }
         Principal::Node { name } => Actor { kind: ActorKind::Node, name: name.clone(), user: None, key: None },
         Principal::Key { id } => {
-            let owner = state.with_key(id.as_str(), |key| key.owner.clone());
+            let owner = state.with_key(id.as_str(), |key| key.owner().clone());
             let (kind, name, user) = match &owner {
                 Some(KeyOwner::User(user)) => {
                     let name = state.user(*user).map_or_else(CompactString::default, |user| user.name.clone());

@@ -166,7 +166,7 @@ fn delete(ask: Ask<'_>, org: OrgUid, policy: &str, force: bool) -> Events {
             return Err(Refusal::LimitReached { what: "holders", of: found.name.clone(), max: BULK_TARGETS_MAX });
         }
         if !holders.is_empty() {
-            let holders = holders.iter().copied().collect();
+            let holders = holders.clone();
             events.push(Event::PolicyDetachedFromAll { policy: found.policy, holders });
         }
     } else if !holders.is_empty() {

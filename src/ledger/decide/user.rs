@@ -109,7 +109,7 @@ fn check_name(ask: Ask<'_>, org: OrgUid, name: &str, own: Option<UserUid>) -> Re
 
 /// What keeps a user from being deleted (botocore 1.44.5, IAM DeleteUser).
 fn dependents(ask: Ask<'_>, user: &UserRecord) -> Option<&'static str> {
-    if !ask.state.keys_of(&OwnerRef::User(user.user)).is_empty() {
+    if ask.state.count_of(&OwnerRef::User(user.user)) > 0 {
         Some("access keys")
     } else if !user.attached.is_empty() {
         Some("attached policies")

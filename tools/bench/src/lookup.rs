@@ -91,8 +91,8 @@ pub fn run(plan: &Plan, report: &mut Report) -> Result<()> {
         let find_ours = |id: &Id| {
             let text = std::str::from_utf8(id).unwrap_or_default();
             let copied = handle.with_key(text, |key| {
-                let times = (key.created_at, key.expires_at, key.secret_set_at, key.revoked_at, key.deleted_at);
-                std::hint::black_box((times, key.org, key.marks, key.secret_version, key.first, key.changed));
+                let times = (key.created_at(), key.expires_at(), key.secret_set_at(), key.revoked_at(), key.deleted_at());
+                std::hint::black_box((times, key.org(), key.marks(), key.secret_version(), key.first(), key.changed()));
             });
             copied.is_some()
         };
@@ -154,12 +154,15 @@ fn memory(plan: &Plan, report: &mut Report) -> Result<()> {
         seq = seq.next();
         state.apply(seq, Time(op.at_ns), &ours::commit(&op, plan.seed, number as u64)?);
     }
+    // As readers have it, with all that a ledger keeps to answer.
+    let (handle, state) = StateHandle::publish_first(state);
     let bytes = allocated() - prelude;
     let (mut live, mut strings) = (0_u64, 0);
-    state.for_each_key(|_, key| {
+    state.for_each_key(|key| {
         live += u64::from(!key.is_deleted());
-        strings += (key.id.as_str().len() + key.label.len()) as u64;
+        strings += (key.id().as_str().len() + key.label().len()) as u64;
     });
+    drop(handle);
     let per_key = bytes.saturating_sub(strings) as f64 / live.max(1) as f64;
     report.say(&format!(
         "\nL2 {live} live keys after {} events: {bytes} B of state, {strings} B of it strings; users and policies {} B",

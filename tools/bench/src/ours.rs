@@ -301,7 +301,7 @@ mod tests {
         std::fs::remove_dir_all(&folder)?;
         let created = history.ops.iter().filter(|op| op.kind == Kind::Create).count();
         let mut seen = 0;
-        state.for_each_key(|_, _| seen += 1);
+        state.for_each_key(|_| seen += 1);
         assert_eq!(seen, created);
         Ok(())
     }
