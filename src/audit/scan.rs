@@ -115,7 +115,10 @@ impl Chosen<'_> {
         let mut places = [None; AHEAD];
         // The index is a step ahead of the frames, as these are of the reading.
         let (mut ahead, mut finder) = (self.index.places(), self.index.places());
-        seqs.iter().take(AHEAD).for_each(|seq| ahead.approach(*seq));
+        let few = seqs.len() <= AHEAD;
+        if !few {
+            seqs.iter().take(AHEAD).for_each(|seq| ahead.approach(*seq));
+        }
         for step in 0..seqs.len() + AHEAD {
             let turn = step.checked_sub(AHEAD).map(|turn| (seqs[turn], places[turn % AHEAD]));
             if let Some(seq) = seqs.get(step + AHEAD) {
