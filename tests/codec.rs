@@ -110,7 +110,7 @@ fn evidence_inside_evidence_is_refused_before_the_stack_ends() {
     let mut nested = Event::EvidenceChanged(change.clone());
     for _ in 0..3 {
         let mut outer = change.clone();
-        outer.changes = vec![nested];
+        std::sync::Arc::make_mut(&mut outer).changes = vec![nested];
         nested = Event::EvidenceChanged(outer);
     }
     let mut commit = samples::every_commit().remove(0);

@@ -524,7 +524,7 @@ fn observed(number: u64) -> Event {
     event_id[..8].copy_from_slice(&number.to_le_bytes());
     let identity = Identity { kind: IdentityKind::User, name: "mallory".into(), arn: None, account: None, key: None };
     let outcome = keyledger::model::Outcome::Ok;
-    Event::EvidenceObserved(Box::new(Observed {
+    Event::EvidenceObserved(Arc::new(Observed {
         record: EvidenceRecord {
             event_id,
             effective_at: Time(number.cast_signed()),

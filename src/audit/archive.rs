@@ -111,8 +111,8 @@ impl History for Archive {
                 scan::walk(&self.reader, &index.ranges(plan, &range), plan, fits, each)
             }
             Some(index) => {
-                let chosen = scan::Chosen { reader: &self.reader, place_of: &|seq| index.place_of(seq) };
-                scan::read(&chosen, &index.candidates(plan, &range), plan, fits, each)
+                let chosen = scan::Chosen { reader: &self.reader, index };
+                scan::read(&chosen, index.candidates(plan, &range), plan, fits, each)
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::model::event::EvidenceChange;
 use crate::model::{Commit, Envelope, Event, EventId, Rank, Time};
 use crate::state::{Fact, Recorded, State};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// One fact, owned: its commit with nothing else in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Kept {
 impl Kept {
     fn new(fact: &Fact<'_>, change: u16, commit: &Recorded) -> Self {
         let event = match fact.record {
-            Some(record) if fact.observed().is_none() => Event::EvidenceChanged(Box::new(EvidenceChange {
+            Some(record) if fact.observed().is_none() => Event::EvidenceChanged(Arc::new(EvidenceChange {
                 record: record.clone(),
                 changes: vec![fact.event.clone()],
             })),

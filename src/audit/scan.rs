@@ -6,21 +6,27 @@
 //! Not here: which pieces may be skipped (`index`).
 
 use super::AuditError;
+use super::index::Index;
 use super::source::{Plan, Visit};
 use crate::log::{Frame, LogReader, PARTS};
 use crate::model::{EventKind, Seq, codec};
 use crate::state::{HistoryError, Recorded};
 use memchr::memmem::Finder;
 use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Commits in a piece of a walk.
 const PIECE: u64 = 16_384;
 /// Commits in a piece when they are chosen one by one.
 const CHOSEN: usize = 256;
 /// Commits that are asked for ahead of the one in hand.
-const AHEAD: usize = 4;
-/// Fewer chosen commits than this are read on the caller's thread.
-const ALONE: usize = 128;
+const AHEAD: usize = 8;
+/// As many chosen commits, or fewer, are read on the caller's thread: another one would begin when this is nearly done.
+const ALONE: usize = 1_024;
+/// As many, or fewer, are shared with one other thread, which gets the later ones.
+const SHARED: usize = 8_192;
+/// Of a hundred, how many the caller's thread keeps: the other one has to begin first.
+const KEPT: usize = 60;
 
 /// How many threads a walk uses.
 pub(super) fn threads() -> usize {
@@ -100,18 +106,26 @@ pub(super) fn walk(
 /// Chosen commits, and where their frames are.
 pub(super) struct Chosen<'a> {
     pub reader: &'a LogReader,
-    /// Segment and offset of a frame; `None`: the log finds it.
-    pub place_of: &'a (dyn Fn(u64) -> Option<(u64, u64)> + Sync),
+    pub index: &'a Index,
 }
 
 impl Chosen<'_> {
     /// Reads commits one by one, each frame asked for some commits before its turn.
     fn each(&self, seqs: &[u64], mut f: impl FnMut(&Frame<'_>) -> Result<bool, AuditError>) -> Result<(), AuditError> {
         let mut places = [None; AHEAD];
+        // The index is a step ahead of the frames, as these are of the reading.
+        let (mut ahead, mut finder) = (self.index.places(), self.index.places());
+        let few = seqs.len() <= AHEAD;
+        if !few {
+            seqs.iter().take(AHEAD).for_each(|seq| ahead.approach(*seq));
+        }
         for step in 0..seqs.len() + AHEAD {
             let turn = step.checked_sub(AHEAD).map(|turn| (seqs[turn], places[turn % AHEAD]));
+            if let Some(seq) = seqs.get(step + AHEAD) {
+                ahead.approach(*seq);
+            }
             if let Some(seq) = seqs.get(step) {
-                let place = (self.place_of)(*seq);
+                let place = finder.of(*seq);
                 if let Some((base_seq, offset)) = place {
                     self.reader.approach(base_seq, offset);
                 }
@@ -135,27 +149,53 @@ impl Chosen<'_> {
 /// Reads chosen commits, which ascend, in the order of the plan.
 pub(super) fn read(
     chosen: &Chosen<'_>,
-    seqs: &[u64],
+    mut seqs: Vec<u64>,
     plan: &Plan,
     fits: &(dyn Fn(&Recorded) -> bool + Sync),
     each: &mut Visit<'_>,
 ) -> Result<(), AuditError> {
-    if seqs.len() <= ALONE {
-        let mut take = |frame: &Frame<'_>| -> Result<bool, AuditError> {
-            let commit = Recorded::decode(frame)?;
-            Ok(!fits(&commit) || each(&commit).is_continue())
-        };
-        if !plan.reverse {
-            return chosen.each(seqs, take);
+    if seqs.len() > SHARED && threads() > 1 {
+        let mut pieces: Vec<&[u64]> = seqs.chunks(CHOSEN).collect();
+        if plan.reverse {
+            pieces.reverse();
         }
-        let descending: Vec<u64> = seqs.iter().rev().copied().collect();
-        return chosen.each(&descending, &mut take);
+        return run(&Pieces::Chosen(chosen, pieces), plan, fits, each);
     }
-    let mut pieces: Vec<&[u64]> = seqs.chunks(CHOSEN).collect();
     if plan.reverse {
-        pieces.reverse();
+        seqs.reverse();
     }
-    run(&Pieces::Chosen(chosen, pieces), plan, fits, each)
+    let has_enough = AtomicBool::new(false);
+    let mut visit = |frame: &Frame<'_>| -> Result<bool, AuditError> {
+        let commit = Recorded::decode(frame)?;
+        let goes_on = !fits(&commit) || each(&commit).is_continue();
+        has_enough.fetch_or(!goes_on, Ordering::Relaxed);
+        Ok(goes_on)
+    };
+    if seqs.len() <= ALONE || threads() <= 1 {
+        return chosen.each(&seqs, visit);
+    }
+    let (now, later) = seqs.split_at(seqs.len() * KEPT / 100);
+    let found = std::thread::scope(|scope| -> Piece {
+        let later = scope.spawn(|| -> Piece {
+            let mut found = Vec::with_capacity(later.len());
+            chosen.each(later, |frame| {
+                let commit = Recorded::decode(frame)?;
+                if fits(&commit) {
+                    found.push(commit);
+                }
+                Ok(!has_enough.load(Ordering::Relaxed))
+            })?;
+            Ok(found)
+        });
+        let read = chosen.each(now, &mut visit);
+        has_enough.fetch_or(read.is_err(), Ordering::Relaxed);
+        let found = later.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        read.and(found)
+    })?;
+    if !has_enough.into_inner() {
+        let _ = hand_over(Ok(found), each)?;
+    }
+    Ok(())
 }
 
 type Piece = Result<Vec<Recorded>, AuditError>;

@@ -510,9 +510,9 @@ pub enum Event {
         rejected: u64,
     },
     /// An API call that changed keys, users, groups or policies: the events a command would have made.
-    EvidenceChanged(Box<EvidenceChange>),
+    EvidenceChanged(Arc<EvidenceChange>),
     /// Any other API call of a key or identity.
-    EvidenceObserved(Box<Observed>),
+    EvidenceObserved(Arc<Observed>),
 
     // Audit, clock, recovery
     FindingRaised {

@@ -13,6 +13,7 @@ use keyledger::model::{
     Outcome, PolicyUid, Rank, SecretVersion, Seq, Tags, Time, UserUid, uids,
 };
 use keyledger::state::{Recorded, State};
+use std::sync::Arc;
 
 pub const ACCOUNT: AccountId = AccountId(123_456_789_012);
 pub const DAY: i64 = 86_400_000_000_000;
@@ -261,7 +262,7 @@ impl Story {
     }
 
     pub fn changed(&mut self, record: EvidenceRecord, changes: Vec<Event>) -> Seq {
-        self.commit(vec![Event::EvidenceChanged(Box::new(EvidenceChange { record, changes }))])
+        self.commit(vec![Event::EvidenceChanged(Arc::new(EvidenceChange { record, changes }))])
     }
 
     pub fn observed(&mut self, record: EvidenceRecord) -> Seq {
@@ -280,7 +281,7 @@ impl Story {
             error_message: None,
         };
         f(&mut observed);
-        self.commit(vec![Event::EvidenceObserved(Box::new(observed))])
+        self.commit(vec![Event::EvidenceObserved(Arc::new(observed))])
     }
 
     pub fn evidence_user(name: &str) -> Event {

@@ -12,6 +12,7 @@ use keyledger::model::{
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
+use std::sync::Arc;
 
 const EVIDENCE_ACCOUNT: AccountId = AccountId(999_988_887_777);
 
@@ -331,7 +332,7 @@ pub fn evidence(dice: &mut StdRng) -> Event {
         outcome: Outcome::Ok,
     };
     if changes.is_empty() {
-        return Event::EvidenceObserved(Box::new(Observed {
+        return Event::EvidenceObserved(Arc::new(Observed {
             record,
             bucket: Some(bucket(0)),
             resource: None,
@@ -342,7 +343,7 @@ pub fn evidence(dice: &mut StdRng) -> Event {
             error_message: None,
         }));
     }
-    Event::EvidenceChanged(Box::new(EvidenceChange { record, changes }))
+    Event::EvidenceChanged(Arc::new(EvidenceChange { record, changes }))
 }
 
 pub const EVIDENCE: AccountId = EVIDENCE_ACCOUNT;

@@ -215,7 +215,7 @@ pub fn every_event() -> Vec<Event> {
             duplicates: 1,
             rejected: 1,
         },
-        Event::EvidenceChanged(Box::new(EvidenceChange {
+        Event::EvidenceChanged(Arc::new(EvidenceChange {
             record: record(Rank::CreateNoun, "CreateUser", Outcome::Ok),
             changes: vec![Event::UserCreated {
                 user: USER,
@@ -225,7 +225,7 @@ pub fn every_event() -> Vec<Event> {
                 tags: Tags::new(),
             }],
         })),
-        Event::EvidenceObserved(Box::new(Observed {
+        Event::EvidenceObserved(Arc::new(Observed {
             record: record(Rank::Observed, "GetObject", Outcome::Denied { code: "AccessDenied".into() }),
             bucket: Some(bucket()),
             resource: Some("a/b".into()),

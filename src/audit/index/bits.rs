@@ -1,7 +1,8 @@
-//! Bits one after the other, lowest first, and ascending numbers as Rice-coded gaps.
+//! Bits one after the other, lowest first: numbers of a fixed width, counts as Elias gamma codes, and ascending numbers as
+//! Rice-coded gaps.
 //!
-//! A gap `g` (less one) is `g >> k` zeros, a one, and the low `k` bits of `g`. Of postings that are spread evenly this takes
-//! log2(mean gap) + 1.5 bits each.
+//! A count `c` is ⌊log2 c⌋ zeros, a one, and the bits of `c` below its highest. A gap `g` (less one) is `g >> k` zeros, a one, and
+//! the low `k` bits of `g`: of postings that are spread evenly this takes log2(mean gap) + 1.5 bits each.
 
 /// Bytes behind every run of bits, so that eight can always be loaded at once.
 pub(super) const PAD: usize = 8;
@@ -32,6 +33,27 @@ impl BitWriter {
             let step = count.min(48);
             self.push(0, step as u32);
             count -= step;
+        }
+    }
+
+    /// A count of at least 1, below 2^32.
+    pub fn push_count(&mut self, count: u64) {
+        debug_assert!((1..1 << 32).contains(&count));
+        let below = count.max(1).ilog2();
+        self.push_zeros(u64::from(below));
+        self.push(1, 1);
+        self.push(count & ((1 << below) - 1), below);
+    }
+
+    /// Ascending numbers, each once.
+    pub fn push_gaps(&mut self, numbers: &[u32], k: u32) {
+        let mut next = 0_u64;
+        for number in numbers {
+            let gap = u64::from(*number).saturating_sub(next);
+            self.push_zeros(gap >> k);
+            self.push(1, 1);
+            self.push(gap & ((1 << k) - 1), k);
+            next = u64::from(*number) + 1;
         }
     }
 
@@ -68,46 +90,76 @@ pub(super) fn rice_k(below: u64, count: u64) -> u32 {
     scaled.max(1).ilog2().min(31)
 }
 
-/// Encodes ascending numbers, each once.
-pub(super) fn write_gaps(numbers: impl Iterator<Item = u32>, k: u32) -> Vec<u8> {
-    let mut bits = BitWriter::default();
-    let mut next = 0_u64;
-    for number in numbers {
-        let gap = u64::from(number).saturating_sub(next);
-        bits.push_zeros(gap >> k);
-        bits.push(1, 1);
-        bits.push(gap & ((1 << k) - 1), k);
-        next = u64::from(number) + 1;
-    }
-    bits.finish()
+/// Reads what a [`BitWriter`] wrote. Bytes that none wrote give other numbers, never more than there are bits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BitReader<'a> {
+    bytes: &'a [u8],
+    at: usize,
 }
 
-/// Decodes `count` numbers and hands each to `f`, until one is not below `below`: then the bytes were not written here.
-#[inline]
-pub(super) fn read_gaps(bytes: &[u8], count: usize, k: u32, below: u64, mut f: impl FnMut(u64)) {
-    let (mut at, mut next) = (0_usize, 0_u64);
-    for _ in 0..count {
+impl<'a> BitReader<'a> {
+    /// From the bit `at` of `bytes` on.
+    pub fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
+
+    /// A number of `count` bits, at most 56.
+    #[inline]
+    pub fn number(&mut self, count: u32) -> u64 {
+        let number = bits_at(self.bytes, self.at, count);
+        self.at += count as usize;
+        number
+    }
+
+    /// A count; `None` where none stands.
+    #[inline]
+    pub fn count(&mut self) -> Option<u64> {
+        let below = bits_at(self.bytes, self.at, 56).trailing_zeros();
+        if below >= 32 {
+            return None;
+        }
+        self.at += below as usize + 1;
+        Some((1 << below) | self.number(below))
+    }
+
+    /// Hands `count` ascending numbers to `f`; `None` when one is not below `below`: then the bytes were not written here.
+    #[inline]
+    pub fn gaps(&mut self, count: u64, k: u32, below: u64, mut f: impl FnMut(u64)) -> Option<()> {
+        let mut next = 0_u64;
+        for _ in 0..count {
+            let word = bits_at(self.bytes, self.at, 56);
+            let zeros = word.trailing_zeros();
+            let number = if zeros + 1 + k <= 56 {
+                self.at += (zeros + 1 + k) as usize;
+                next + ((u64::from(zeros) << k) | ((word >> (zeros + 1)) & ((1 << k) - 1)))
+            } else {
+                let zeros = self.zeros(below)?;
+                next + ((zeros << k) | self.number(k))
+            };
+            if number >= below {
+                return None;
+            }
+            f(number);
+            next = number + 1;
+        }
+        Some(())
+    }
+
+    /// The zeros before the next one, which is taken too; `None` above `most` and at the end.
+    fn zeros(&mut self, most: u64) -> Option<u64> {
         let mut zeros = 0_u64;
         loop {
-            let word = bits_at(bytes, at, 56);
-            let run = word.trailing_zeros().min(56);
+            let run = bits_at(self.bytes, self.at, 56).trailing_zeros().min(56);
             zeros += u64::from(run);
-            at += run as usize;
+            self.at += run as usize;
             if run < 56 {
-                break;
+                self.at += 1;
+                return Some(zeros);
             }
-            if zeros > below {
-                return;
+            if zeros > most || self.at / 8 >= self.bytes.len() {
+                return None;
             }
         }
-        at += 1;
-        let number = next + ((zeros << k) | bits_at(bytes, at, k));
-        at += k as usize;
-        if number >= below {
-            return;
-        }
-        f(number);
-        next = number + 1;
     }
 }
 
@@ -123,18 +175,46 @@ mod tests {
                 if (below >> k) > 1 << 22 {
                     continue;
                 }
-                let bytes = write_gaps(numbers.iter().copied(), k);
+                let mut bits = BitWriter::default();
+                bits.push(5, 3);
+                bits.push_count(numbers.len() as u64);
+                bits.push_gaps(&numbers, k);
+                bits.push_count(1);
+                let bytes = bits.finish();
+                let mut reader = BitReader::new(&bytes, 0);
+                assert_eq!(reader.number(3), 5);
+                assert_eq!(reader.count(), Some(numbers.len() as u64));
                 let mut back = Vec::new();
-                read_gaps(&bytes, numbers.len(), k, below, |number| back.push(number as u32));
-                assert_eq!(back, numbers, "below {below}, step {step}, k {k}");
+                let read = reader.gaps(numbers.len() as u64, k, below, |number| back.push(number as u32));
+                assert_eq!((read, &back), (Some(()), &numbers), "below {below}, step {step}, k {k}");
+                assert_eq!(reader.count(), Some(1));
             }
+        }
+    }
+
+    #[test]
+    fn counts_come_back() {
+        for count in [1, 2, 3, 4, 7, 8, 1_000, u64::from(u32::MAX)] {
+            let mut bits = BitWriter::default();
+            bits.push_count(count);
+            assert_eq!(BitReader::new(&bits.finish(), 0).count(), Some(count));
         }
     }
 
     #[test]
     fn foreign_bytes_end_and_give_nothing_out_of_bounds() {
         for bytes in [&[0_u8; 64][..], &[0xff; 64], &[]] {
-            read_gaps(bytes, 1_000, 3, 500, |number| assert!(number < 500));
+            for k in [0, 3, 31] {
+                let mut found = 0;
+                let mut reader = BitReader::new(bytes, 0);
+                let _ = reader.gaps(1_000, k, 500, |number| {
+                    assert!(number < 500);
+                    found += 1;
+                });
+                assert!(found <= 512, "{found}");
+            }
         }
+        assert_eq!(BitReader::new(&[0; 64], 0).count(), None);
+        assert_eq!(BitReader::new(&[], 0).count(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Which commits mention a key, a user, a policy, a bucket, an actor, an address, a kind or an org.
 //!
-//! Every sealed segment gets a run; sixteen runs in a row become one, and sixteen of those one again, so that a lookup asks few of
+//! Every sealed segment gets a run; four runs in a row become one, four of those one again, and so on, so that a lookup asks few of
 //! them. What is not sealed yet has runs in memory. All of it follows from the log: a run that is missing, torn, of another
 //! ledger or of other segments is built anew, and an index that cannot be written is kept in memory.
 //!
@@ -29,15 +29,15 @@ use crate::model::Time;
 use crate::state::Recorded;
 use crate::sys::Io;
 use build::{Builder, merge};
-use run::{COMMITS_MAX, Run, prefix_of};
+use run::{COMMITS_MAX, Run, Stretch, prefix_of};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs that become one.
-const FAN: usize = 16;
+const FAN: usize = 4;
 /// Levels of runs: one of the highest covers 256 segments.
-const LEVELS: u32 = 2;
+const LEVELS: u32 = 4;
 /// Runs in memory behind the sealed segments, before they become one.
 const TAIL_RUNS_MAX: usize = 8;
 const FOLDER: &str = "idx";
@@ -121,12 +121,16 @@ impl Index {
         self.sealed.iter().chain(&self.tail).map(Arc::as_ref)
     }
 
-    /// Where a commit's frame stands: base_seq of its segment, and the offset there. `None`: ask the log.
-    pub fn place_of(&self, seq: u64) -> Option<(u64, u64)> {
+    /// Finds frames of commits, best in the order of their seqs.
+    pub fn places(&self) -> Places<'_> {
+        Places { index: self, run: None, stretch: None }
+    }
+
+    fn run_of(&self, seq: u64) -> Option<&Run> {
         let after = self.sealed.partition_point(|run| run.header.first_seq <= seq);
         let sealed = after.checked_sub(1).and_then(|place| self.sealed.get(place));
         let in_sealed = sealed.filter(|run| seq <= run.header.last_seq);
-        in_sealed.or_else(|| self.tail.iter().find(|run| seq <= run.header.last_seq))?.place_of(seq)
+        in_sealed.or_else(|| self.tail.iter().find(|run| seq <= run.header.last_seq)).map(Arc::as_ref)
     }
 
     /// The last commit that is indexed.
@@ -170,6 +174,44 @@ impl Index {
             }
         }
         seqs
+    }
+}
+
+/// Where commits' frames stand. It remembers the run and the segment of the last one, since the next is often there too.
+#[derive(Debug)]
+pub(super) struct Places<'a> {
+    index: &'a Index,
+    run: Option<&'a Run>,
+    stretch: Option<Stretch>,
+}
+
+impl Places<'_> {
+    /// Asks for what [`Places::of`] will read.
+    #[inline]
+    pub fn approach(&mut self, seq: u64) {
+        if let Some((run, stretch)) = self.go_to(seq) {
+            run.approach_place(seq, &stretch);
+        }
+    }
+
+    /// base_seq of a frame's segment, and its offset there. `None`: ask the log.
+    #[inline]
+    pub fn of(&mut self, seq: u64) -> Option<(u64, u64)> {
+        let (run, stretch) = self.go_to(seq)?;
+        run.place_of(seq, &stretch)
+    }
+
+    #[inline]
+    fn go_to(&mut self, seq: u64) -> Option<(&Run, Stretch)> {
+        if !self.run.is_some_and(|run| (run.header.first_seq..=run.header.last_seq).contains(&seq)) {
+            self.run = self.index.run_of(seq);
+            self.stretch = None;
+        }
+        let run = self.run?;
+        if !self.stretch.is_some_and(|stretch| (stretch.first..=stretch.last).contains(&seq)) {
+            self.stretch = run.stretch_of(seq);
+        }
+        self.stretch.map(|stretch| (run, stretch))
     }
 }
 
@@ -287,12 +329,12 @@ type Kept = (Arc<Run>, bool);
 /// What came of one segment, by its place.
 type Built = (usize, Result<Option<Kept>, AuditError>);
 
-/// Segments that one run covers, by their places.
-type Places = std::ops::Range<usize>;
+/// Segments that one run covers, by their numbers.
+type Covered = std::ops::Range<usize>;
 
 impl Work<'_> {
     fn runs(&self, report: &mut IndexReport) -> Result<Vec<Arc<Run>>, AuditError> {
-        let mut found: Vec<(Places, Option<Arc<Run>>)> = Vec::new();
+        let mut found: Vec<(Covered, Option<Arc<Run>>)> = Vec::new();
         let mut place = 0;
         while place < self.segments.len() {
             let (places, run) = self.find(place, report);
@@ -308,7 +350,7 @@ impl Work<'_> {
     }
 
     /// The largest run on disk that begins with the segment at `place`, or the place of that segment alone.
-    fn find(&self, place: usize, report: &mut IndexReport) -> (Places, Option<Arc<Run>>) {
+    fn find(&self, place: usize, report: &mut IndexReport) -> (Covered, Option<Arc<Run>>) {
         for level in (0..=LEVELS).rev() {
             let places = place..place + FAN.pow(level);
             if !place.is_multiple_of(FAN.pow(level)) || places.end > self.segments.len() {
@@ -327,17 +369,17 @@ impl Work<'_> {
         (place..place + 1, None)
     }
 
-    fn is_of(&self, run: &Run, places: &Places) -> bool {
+    fn is_of(&self, run: &Run, places: &Covered) -> bool {
         let (first, last) = self.seqs(places);
         run.header.first_seq == first && run.header.last_seq == last && run.header.source == self.source(places)
     }
 
-    fn seqs(&self, places: &Places) -> (u64, u64) {
+    fn seqs(&self, places: &Covered) -> (u64, u64) {
         (self.segments[places.start].base_seq, self.segments[places.end - 1].last_seq)
     }
 
     /// What the seals of some segments come to.
-    fn source(&self, places: &Places) -> [u8; 32] {
+    fn source(&self, places: &Covered) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         for segment in &self.segments[places.clone()] {
             hasher.update(&segment.seal_blake3.unwrap_or_default());
@@ -345,20 +387,20 @@ impl Work<'_> {
         *hasher.finalize().as_bytes()
     }
 
-    fn path(&self, places: &Places) -> PathBuf {
+    fn path(&self, places: &Covered) -> PathBuf {
         let (first, last) = self.seqs(places);
         self.folder.join(format!("{first:020}-{last:020}.idx"))
     }
 
     /// Builds the runs that are missing, segments side by side.
-    fn build(&self, found: &mut [(Places, Option<Arc<Run>>)], report: &mut IndexReport) -> Result<(), AuditError> {
+    fn build(&self, found: &mut [(Covered, Option<Arc<Run>>)], report: &mut IndexReport) -> Result<(), AuditError> {
         let missing: Vec<usize> = (0..found.len()).filter(|index| found[*index].1.is_none()).collect();
         if missing.is_empty() {
             return Ok(());
         }
         let next = AtomicUsize::new(0);
         let built: Mutex<Vec<Built>> = Mutex::new(Vec::new());
-        let places: Vec<Places> = missing.iter().map(|index| found[*index].0.clone()).collect();
+        let places: Vec<Covered> = missing.iter().map(|index| found[*index].0.clone()).collect();
         std::thread::scope(|scope| {
             for _ in 0..super::scan::threads().min(missing.len()) {
                 scope.spawn(|| {
@@ -381,7 +423,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn build_one(&self, places: &Places) -> Result<Option<Kept>, AuditError> {
+    fn build_one(&self, places: &Covered) -> Result<Option<Kept>, AuditError> {
         let (first, last) = self.seqs(places);
         let mut builder = Builder::new(first);
         add_all(&mut builder, self.reader.segment_frames(first)?, last)?;
@@ -390,7 +432,7 @@ impl Work<'_> {
     }
 
     /// Writes a run and reads it back as a file; where that fails it stays in memory.
-    fn keep(&self, places: &Places, bytes: Vec<u8>) -> Option<Kept> {
+    fn keep(&self, places: &Covered, bytes: Vec<u8>) -> Option<Kept> {
         let path = self.path(places);
         let written = self.io.create_dir_all(self.folder).is_ok() && self.io.replace(&path, &bytes).is_ok();
         let mapped = written.then(|| Run::open(self.io, &path, &self.reader.meta().ledger_id)).flatten();
@@ -400,14 +442,14 @@ impl Work<'_> {
         }
     }
 
-    /// Replaces every sixteen runs in a row that fill an aligned place of `size` segments by one.
+    /// Replaces every four runs in a row that fill an aligned place of `size` segments by one.
     fn merged(
         &self,
-        found: Vec<(Places, Option<Arc<Run>>)>,
+        found: Vec<(Covered, Option<Arc<Run>>)>,
         size: usize,
         report: &mut IndexReport,
-    ) -> Vec<(Places, Option<Arc<Run>>)> {
-        let mut merged: Vec<(Places, Option<Arc<Run>>)> = Vec::new();
+    ) -> Vec<(Covered, Option<Arc<Run>>)> {
+        let mut merged: Vec<(Covered, Option<Arc<Run>>)> = Vec::new();
         let mut found = found.into_iter().peekable();
         while let Some((places, run)) = found.next() {
             let mut group = vec![(places, run)];
@@ -437,7 +479,7 @@ impl Work<'_> {
         merged
     }
 
-    fn merge(&self, places: &Places, runs: &[Arc<Run>]) -> Option<Kept> {
+    fn merge(&self, places: &Covered, runs: &[Arc<Run>]) -> Option<Kept> {
         let (first, last) = self.seqs(places);
         if last - first >= COMMITS_MAX {
             return None;
@@ -447,7 +489,7 @@ impl Work<'_> {
     }
 
     /// Removes files that no run in use stands in. What cannot be removed does no harm.
-    fn clean(&self, found: &[(Places, Option<Arc<Run>>)]) {
+    fn clean(&self, found: &[(Covered, Option<Arc<Run>>)]) {
         let used: Vec<PathBuf> = found.iter().map(|(places, _)| self.path(places)).collect();
         for entry in self.io.read_dir(self.folder).unwrap_or_default() {
             let path = self.folder.join(&entry.name);

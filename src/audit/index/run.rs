@@ -3,47 +3,49 @@
 //! ```text
 //!  off  size  field
 //!    0     8  magic 4B 4C 49 44 58 0D 0A 1A ("KLIDX" CR LF SUB)
-//!    8   2+2  format major 1, minor 0
+//!    8   2+2  format major 2, minor 0
 //!   12     2  version of the terms (`mention`): another one is not used
-//!   14     1  bucket bits b       15  1  value bits w
+//!   14     1  bucket bits b       15  1  reserved
 //!   16    16  ledger id
 //!   32   8+8  first seq, last seq
 //!   48    32  BLAKE3 of the seals of the segments it was made from
 //!   80   8+8  first and last recorded_at, ns
 //!   96   8+8  first and last effective_at, ns
-//!  112   8+8  entries, lists
+//!  112   8+8  terms, bytes of all buckets
 //!  128   4+4  stretches, groups
 //!  136   116  reserved
 //!  252     4  CRC of 0..252
-//!  256        directory: (2^b + 1) × u32, the first entry of each bucket
+//!  256        directory: (2^b + 1) × u32, where each bucket begins, counted from the first
 //!             stretches: 24 B each: base_seq of a segment, the first seq here that stands in it, its first group, 0
 //!             groups: u32 each: where 64 frames of a stretch begin in their segment, in units of 8 B; 2^32 − 1: unknown
 //!             frame lengths: u8 each, in units of 8 B
-//!             entries: 28 − b bits of hash, 1 bit "is a list", w bits of value; then 8 bytes of zeros
-//!             list places: lists × u32, counted from the first list
-//!             lists: count varint, k u8, Rice-coded gaps; then 8 bytes of zeros
+//!             buckets: nothing where a bucket has no term, else a varint of how many it has, then bits: the low 28 − b bits of
+//!             each term, ascending, then of each its postings: a count; if it is 1, the commit's number in as many bits as the
+//!             run's last commit has; up to 16, Rice-coded gaps; above, 32 bits that say where its list begins; 8 bytes of zeros
+//!             lists: Rice-coded gaps; 8 bytes of zeros
 //!          32 BLAKE3 of everything before it
 //! ```
 //!
-//! A term is known here by the upper 28 bits of its hash: b of them choose a bucket, the rest stand in the entry, in order. A term in
-//! few commits has an entry for each, whose value is the seq less the first; any other has one entry whose value is the number of
-//! its list. So a lookup touches one word of the directory, one bucket and at most one list.
+//! A term is known here by the upper 28 bits of its hash: b of them choose a bucket, the rest stand in it. A commit's number is its
+//! seq less the first. So a lookup touches one word of the directory, one bucket and at most one list; where the run does not have
+//! the term, which is the rule, it compares a few fixed-width numbers and decodes nothing.
 //!
 //! Two terms may share 28 bits: whoever asks looks at the commits. (More bits are half a byte a commit each four; at a million
-//! entries one lookup in 256 reads a commit in vain.)
+//! terms one lookup in 256 reads a commit in vain.)
 //!
-//! Frames are found by adding up at most 63 lengths, without touching the frames before them. A run is derived: one that does not match is built anew.
+//! Frames are found by adding up at most 63 lengths, without touching the frames before them. A run is derived: one that does not
+//! match is built anew.
 //!
 //! Not here: which runs there are (`super`), how they are built and merged (`build`).
 
-use super::bits::{PAD, bits_at, read_gaps};
+use super::bits::{BitReader, PAD, bits_at, rice_k};
 use crate::audit::Term;
 use crate::log::{DerivedFile, prefetch};
 use crate::model::Time;
 use std::path::Path;
 
 pub(super) const MAGIC: [u8; 8] = [0x4b, 0x4c, 0x49, 0x44, 0x58, 0x0d, 0x0a, 0x1a];
-pub(super) const MAJOR: u16 = 1;
+pub(super) const MAJOR: u16 = 2;
 /// Goes up whenever `mention` gives other terms for the same commit.
 pub(super) const TERMS_VERSION: u16 = 1;
 pub(super) const HEADER_BYTES: usize = 256;
@@ -55,6 +57,8 @@ pub(super) const GROUP: u64 = 64;
 /// The place of a group that holds a frame too long for a byte.
 pub(super) const UNKNOWN: u32 = u32::MAX;
 pub(super) const STRETCH_BYTES: usize = 24;
+/// Postings of a term that stand in its bucket; more are a list of their own, which nobody reads who looks for another term.
+pub(super) const INLINE_MAX: u64 = 16;
 /// Most commits of one run.
 pub(super) const COMMITS_MAX: u64 = 1 << 30;
 
@@ -73,9 +77,8 @@ pub(super) struct RunHeader {
     pub recorded: (Time, Time),
     pub effective: (Time, Time),
     pub bucket_bits: u32,
-    pub value_bits: u32,
-    pub entries: u64,
-    pub lists: u64,
+    pub terms: u64,
+    pub bucket_bytes: u64,
     pub stretches: u32,
     pub groups: u32,
 }
@@ -87,7 +90,7 @@ impl RunHeader {
         put(0, &MAGIC);
         put(8, &MAJOR.to_le_bytes());
         put(12, &TERMS_VERSION.to_le_bytes());
-        put(14, &[self.bucket_bits as u8, self.value_bits as u8]);
+        put(14, &[self.bucket_bits as u8]);
         put(16, &self.ledger_id);
         put(32, &self.first_seq.to_le_bytes());
         put(40, &self.last_seq.to_le_bytes());
@@ -97,8 +100,8 @@ impl RunHeader {
         {
             put(at, &time.0.to_le_bytes());
         }
-        put(112, &self.entries.to_le_bytes());
-        put(120, &self.lists.to_le_bytes());
+        put(112, &self.terms.to_le_bytes());
+        put(120, &self.bucket_bytes.to_le_bytes());
         put(128, &self.stretches.to_le_bytes());
         put(132, &self.groups.to_le_bytes());
         let crc = crc32fast::hash(&header[..252]);
@@ -114,6 +117,7 @@ impl RunHeader {
         let is_known = header[..8] == MAGIC
             && header[8..12] == [MAJOR.to_le_bytes(), [0; 2]].concat()
             && header[12..14] == TERMS_VERSION.to_le_bytes()
+            && header[15] == 0
             && header[136..252].iter().all(|byte| *byte == 0)
             && crc32fast::hash(&header[..252]) == crc;
         let decoded = Self {
@@ -124,19 +128,17 @@ impl RunHeader {
             recorded: (time(80), time(88)),
             effective: (time(96), time(104)),
             bucket_bits: u32::from(header[14]),
-            value_bits: u32::from(header[15]),
-            entries: number(112),
-            lists: number(120),
+            terms: number(112),
+            bucket_bytes: number(120),
             stretches: number(128) as u32,
             groups: (number(128) >> 32) as u32,
         };
-        let is_bounded = decoded.bucket_bits <= 30
-            && decoded.value_bits <= 32
+        let is_bounded = decoded.bucket_bits <= PREFIX_BITS
             && decoded.first_seq > 0
             && decoded.first_seq <= decoded.last_seq
             && decoded.last_seq - decoded.first_seq < COMMITS_MAX
-            && u32::try_from(decoded.entries).is_ok()
-            && decoded.lists <= decoded.entries;
+            && u32::try_from(decoded.terms).is_ok()
+            && u32::try_from(decoded.bucket_bytes).is_ok();
         (is_known && is_bounded).then_some(decoded)
     }
 
@@ -144,8 +146,14 @@ impl RunHeader {
         self.last_seq - self.first_seq + 1
     }
 
-    fn entry_bits(&self) -> usize {
-        (PREFIX_BITS - self.bucket_bits + 1 + self.value_bits) as usize
+    /// The bits of a term that stand in its bucket.
+    pub fn rest_bits(&self) -> u32 {
+        PREFIX_BITS - self.bucket_bits
+    }
+
+    /// The bits of a commit's number.
+    pub fn number_bits(&self) -> u32 {
+        u64::BITS - (self.commits() - 1).leading_zeros()
     }
 }
 
@@ -163,8 +171,7 @@ pub(super) struct Run {
     stretches_at: usize,
     groups_at: usize,
     lens_at: usize,
-    entries_at: usize,
-    places_at: usize,
+    buckets_at: usize,
     lists_at: usize,
     end: usize,
 }
@@ -175,6 +182,8 @@ pub(super) struct Stretch {
     /// Of the segment.
     pub base_seq: u64,
     pub first: u64,
+    /// Read from the run; the writer knows it by the next stretch.
+    pub last: u64,
     /// The group that begins with `first`.
     pub group: usize,
 }
@@ -206,26 +215,15 @@ impl Run {
     }
 
     fn checked(bytes: Bytes, header: RunHeader) -> Option<Self> {
-        let mut run = Self {
-            bytes,
-            header,
-            stretches_at: 0,
-            groups_at: 0,
-            lens_at: 0,
-            entries_at: 0,
-            places_at: 0,
-            lists_at: 0,
-            end: 0,
-        };
+        let mut run =
+            Self { bytes, header, stretches_at: 0, groups_at: 0, lens_at: 0, buckets_at: 0, lists_at: 0, end: 0 };
         let len = run.bytes().len();
         let directory = 4 * ((1_usize << header.bucket_bits) + 1);
         run.stretches_at = HEADER_BYTES + directory;
         run.groups_at = run.stretches_at + STRETCH_BYTES * header.stretches as usize;
         run.lens_at = run.groups_at + 4 * header.groups as usize;
-        run.entries_at = run.lens_at.checked_add(usize::try_from(header.commits()).ok()?)?;
-        let entries = (usize::try_from(header.entries).ok()? * header.entry_bits()).div_ceil(8) + PAD;
-        run.places_at = run.entries_at.checked_add(entries)?;
-        run.lists_at = run.places_at.checked_add(4 * usize::try_from(header.lists).ok()?)?;
+        run.buckets_at = run.lens_at.checked_add(usize::try_from(header.commits()).ok()?)?;
+        run.lists_at = run.buckets_at.checked_add(usize::try_from(header.bucket_bytes).ok()? + PAD)?;
         run.end = len.checked_sub(HASH_BYTES)?;
         (run.lists_at + PAD <= run.end).then_some(run)
     }
@@ -247,92 +245,100 @@ impl Run {
     /// are waited for together.
     #[inline]
     pub fn probe(&self, prefix: u64) -> Probe {
-        let rest_bits = PREFIX_BITS - self.header.bucket_bits;
+        let rest_bits = self.header.rest_bits();
         let bucket = (prefix >> rest_bits) as usize;
         prefetch(self.bytes(), HEADER_BYTES + 4 * bucket);
         Probe { bucket, rest: prefix & ((1 << rest_bits) - 1) }
     }
 
-    fn bucket(&self, probe: Probe) -> (usize, usize) {
-        let at = HEADER_BYTES + 4 * probe.bucket;
-        let most = self.header.entries as usize;
+    /// Where a bucket stands among the bytes.
+    fn place_of_bucket(&self, bucket: usize) -> (usize, usize) {
+        let at = HEADER_BYTES + 4 * bucket;
+        let most = self.header.bucket_bytes as usize;
         let from = self.word(at).min(most);
-        (from, self.word(at + 4).clamp(from, most))
+        (self.buckets_at + from, self.buckets_at + self.word(at + 4).clamp(from, most))
     }
 
-    /// The second step: asks for the bucket's cache lines.
+    /// The second step: asks for the first cache lines of the bucket, where its terms are.
     #[inline]
     pub fn approach(&self, probe: Probe) {
-        let (from, to) = self.bucket(probe);
-        let bits = self.header.entry_bits();
-        let (start, end) = (self.entries_at + from * bits / 8, self.entries_at + to * bits / 8);
-        for at in (start..=end).step_by(64) {
+        let (from, to) = self.place_of_bucket(probe.bucket);
+        for at in (from..to.min(from + 192)).step_by(64) {
             prefetch(self.bytes(), at);
         }
     }
 
-    fn entry(&self, index: usize) -> (u64, bool, u64) {
-        let header = &self.header;
-        let bytes = self.bytes().get(self.entries_at..self.places_at).unwrap_or_default();
-        let rest_bits = PREFIX_BITS - header.bucket_bits;
-        let at = index * header.entry_bits();
-        let rest = bits_at(bytes, at, rest_bits);
-        let value = bits_at(bytes, at + rest_bits as usize, header.value_bits + 1);
-        (rest, value & 1 == 1, value >> 1)
-    }
-
-    fn list(&self, number: u64) -> (usize, u32, &[u8]) {
-        let none: (usize, u32, &[u8]) = (0, 0, &[]);
-        if number >= self.header.lists {
-            return none;
+    fn bucket(&self, number: usize) -> Bucket<'_> {
+        let (from, to) = self.place_of_bucket(number);
+        if from == to {
+            return Bucket { terms: 0, bits: &[] };
         }
-        let at = self.lists_at + self.word(self.places_at + 4 * number as usize);
-        let Some(bytes) = self.bytes().get(at..self.end) else { return none };
-        let (mut count, mut used) = (0_usize, 0);
+        let bytes = self.bytes().get(from..self.lists_at).unwrap_or_default();
+        let (mut terms, mut used) = (0_usize, 0);
         for byte in bytes.iter().take(5) {
-            count |= usize::from(byte & 0x7f) << (7 * used);
+            terms |= usize::from(byte & 0x7f) << (7 * used);
             used += 1;
             if byte & 0x80 == 0 {
                 break;
             }
         }
-        let k = bytes.get(used).map_or(0, |k| u32::from(*k).min(31));
-        (count.min(self.header.commits() as usize), k, bytes.get(used + 1..).unwrap_or_default())
+        // Each takes a bit at least.
+        Bucket { terms: terms.min(8 * (to - from)), bits: bytes.get(used..).unwrap_or_default() }
     }
 
-    /// The entries of a term: from, to.
-    fn entries_of(&self, probe: Probe) -> (usize, usize) {
-        let (from, to) = self.bucket(probe);
-        let (mut low, mut high) = (from, to);
+    /// Where the postings of a term begin, if it is here.
+    #[inline]
+    fn find(&self, probe: Probe) -> Option<BitReader<'_>> {
+        let Bucket { terms, bits } = self.bucket(probe.bucket);
+        let rest_bits = self.header.rest_bits();
+        let rest = |index: usize| bits_at(bits, index * rest_bits as usize, rest_bits);
+        let (mut low, mut high) = (0, terms);
         while low < high {
             let middle = low.midpoint(high);
-            if self.entry(middle).0 < probe.rest { low = middle + 1 } else { high = middle }
+            if rest(middle) < probe.rest { low = middle + 1 } else { high = middle }
         }
-        let mut end = low;
-        while end < to && self.entry(end).0 == probe.rest {
-            end += 1;
+        if low == terms || rest(low) != probe.rest {
+            return None;
         }
-        (low, end)
+        let mut reader = BitReader::new(bits, terms * rest_bits as usize);
+        for _ in 0..low {
+            self.skip(&mut reader)?;
+        }
+        Some(reader)
     }
 
     /// The last step: hands every seq of the term to `f`, ascending.
     #[inline]
-    pub fn seqs(&self, probe: Probe, mut f: impl FnMut(u64)) {
-        let (from, to) = self.entries_of(probe);
-        for index in from..to {
-            let (_, is_list, value) = self.entry(index);
-            self.postings(is_list, value, &mut f);
+    pub fn seqs(&self, probe: Probe, f: impl FnMut(u64)) {
+        if let Some(mut reader) = self.find(probe) {
+            let _ = self.postings(&mut reader, f);
         }
     }
 
-    fn postings(&self, is_list: bool, value: u64, f: &mut impl FnMut(u64)) {
-        let first = self.header.first_seq;
-        if is_list {
-            let (count, k, bits) = self.list(value);
-            read_gaps(bits, count, k, self.header.commits(), |number| f(first + number));
-        } else if value < self.header.commits() {
-            f(first + value);
+    /// Hands the postings that `reader` stands at to `f`. `None`: nothing was written here.
+    fn postings(&self, reader: &mut BitReader<'_>, mut f: impl FnMut(u64)) -> Option<()> {
+        let (first, commits) = (self.header.first_seq, self.header.commits());
+        let count = reader.count()?;
+        if count == 1 {
+            let number = reader.number(self.header.number_bits());
+            return (number < commits).then(|| f(first + number));
         }
+        let k = rice_k(commits, count);
+        if count <= INLINE_MAX {
+            return reader.gaps(count, k, commits, |number| f(first + number));
+        }
+        let list = self.bytes().get(self.lists_at + reader.number(32) as usize..self.end)?;
+        BitReader::new(list, 0).gaps(count, k, commits, |number| f(first + number))
+    }
+
+    fn skip(&self, reader: &mut BitReader<'_>) -> Option<()> {
+        let commits = self.header.commits();
+        match reader.count()? {
+            1 => _ = reader.number(self.header.number_bits()),
+            count if count <= INLINE_MAX => reader.gaps(count, rice_k(commits, count), commits, |_| {})?,
+            _ => _ = reader.number(32),
+        }
+        Some(())
     }
 
     fn stretch(&self, index: usize) -> Stretch {
@@ -341,29 +347,47 @@ impl Run {
             let eight = self.bytes().get(at..at + 8).and_then(|eight| eight.try_into().ok());
             eight.map_or(0, u64::from_le_bytes)
         };
-        Stretch { base_seq: number(at), first: number(at + 8), group: number(at + 16) as usize }
+        let next = if index + 1 < self.header.stretches as usize { number(at + STRETCH_BYTES + 8) } else { u64::MAX };
+        let last = next.saturating_sub(1).min(self.header.last_seq);
+        Stretch { base_seq: number(at), first: number(at + 8), last, group: number(at + 16) as usize }
     }
 
-    /// The segment and offset of a frame of this run; `None` where that is not known.
-    pub fn place_of(&self, seq: u64) -> Option<(u64, u64)> {
-        let number = seq.checked_sub(self.header.first_seq).filter(|number| *number < self.header.commits())?;
+    /// The stretch that has a commit of this run.
+    pub fn stretch_of(&self, seq: u64) -> Option<Stretch> {
         let (mut low, mut high) = (0, self.header.stretches as usize);
         while low < high {
             let middle = low.midpoint(high);
             if self.stretch(middle).first <= seq { low = middle + 1 } else { high = middle }
         }
-        let Stretch { base_seq, first, group } = self.stretch(low.checked_sub(1)?);
-        let within = seq - first;
-        let group = group + (within / GROUP) as usize;
+        Some(self.stretch(low.checked_sub(1)?)).filter(|stretch| seq <= stretch.last)
+    }
+
+    /// Asks for the cache lines that [`Run::place_of`] will read.
+    #[inline]
+    pub fn approach_place(&self, seq: u64, stretch: &Stretch) {
+        let within = seq.saturating_sub(stretch.first);
+        let group = stretch.group.saturating_add((within / GROUP) as usize);
+        prefetch(self.bytes(), self.groups_at.saturating_add(4 * group));
+        let end = self.lens_at + seq.saturating_sub(self.header.first_seq) as usize;
+        prefetch(self.bytes(), end.saturating_sub((within % GROUP) as usize));
+        prefetch(self.bytes(), end);
+    }
+
+    /// The segment and offset of a frame of `stretch`; `None` where that is not known.
+    #[inline]
+    pub fn place_of(&self, seq: u64, stretch: &Stretch) -> Option<(u64, u64)> {
+        let number = seq.checked_sub(self.header.first_seq)? as usize;
+        let within = seq.checked_sub(stretch.first)?;
+        let group = stretch.group.checked_add((within / GROUP) as usize)?;
         if group >= self.header.groups as usize {
             return None;
         }
         let begin = u32::try_from(self.word(self.groups_at + 4 * group)).ok().filter(|at| *at != UNKNOWN)?;
         let before = (within % GROUP) as usize;
-        let end = self.lens_at + number as usize;
+        let end = self.lens_at + number.min(self.header.commits() as usize);
         let lens = self.bytes().get(end.checked_sub(before)?..end)?;
-        let sum: u64 = lens.iter().map(|len| u64::from(*len)).sum();
-        Some((base_seq, 8 * (u64::from(begin) + sum)))
+        let sum: u32 = lens.iter().map(|len| u32::from(*len)).sum();
+        Some((stretch.base_seq, 8 * (u64::from(begin) + u64::from(sum))))
     }
 
     /// What a merge takes over as it is: stretches, groups and lengths.
@@ -371,55 +395,55 @@ impl Run {
         let stretches = (0..self.header.stretches as usize).map(|index| self.stretch(index)).collect();
         let bytes = self.bytes();
         let groups = bytes.get(self.groups_at..self.lens_at).unwrap_or_default();
-        (stretches, groups, bytes.get(self.lens_at..self.entries_at).unwrap_or_default())
+        (stretches, groups, bytes.get(self.lens_at..self.buckets_at).unwrap_or_default())
     }
 
     /// How many commits have the term.
     pub fn count(&self, prefix: u64) -> usize {
-        let (from, to) = self.entries_of(self.probe(prefix));
-        let of = |index| match self.entry(index) {
-            (_, true, value) => self.list(value).0,
-            _ => 1,
-        };
-        (from..to).map(of).sum()
+        let count = self.find(self.probe(prefix)).and_then(|mut reader| reader.count());
+        count.unwrap_or(0).min(self.header.commits()) as usize
     }
 
-    /// Every term with its commits, in order of the terms: for a merge. Calls `f` with a prefix and its seqs.
+    /// Every term with its commits, in order of the terms: for a merge.
     pub fn each_term(&self) -> Terms<'_> {
-        Terms { run: self, bucket: 0, bucket_end: self.word(HEADER_BYTES + 4), next: 0 }
+        let none = Bucket { terms: 0, bits: &[] };
+        Terms { run: self, next_bucket: 0, bucket: none, index: 0, reader: BitReader::new(&[], 0) }
     }
+}
+
+/// Some terms in a row, which share their upper bits.
+#[derive(Debug, Clone, Copy)]
+struct Bucket<'a> {
+    terms: usize,
+    bits: &'a [u8],
 }
 
 /// Walks the terms of a run.
 pub(super) struct Terms<'a> {
     run: &'a Run,
-    bucket: u64,
-    bucket_end: usize,
-    next: usize,
+    next_bucket: usize,
+    bucket: Bucket<'a>,
+    /// The next term of the bucket, and where its postings begin.
+    index: usize,
+    reader: BitReader<'a>,
 }
 
 impl Terms<'_> {
     /// The prefix of the next term, its seqs appended to `seqs`. `None` at the end.
     pub fn next(&mut self, seqs: &mut Vec<u64>) -> Option<u64> {
-        let header = &self.run.header;
-        let entries = header.entries as usize;
-        let last_bucket = (1_u64 << header.bucket_bits) - 1;
-        while self.next >= self.bucket_end.min(entries) {
-            if self.bucket == last_bucket {
+        let rest_bits = self.run.header.rest_bits();
+        while self.index == self.bucket.terms {
+            if self.next_bucket == 1 << self.run.header.bucket_bits {
                 return None;
             }
-            self.bucket += 1;
-            self.bucket_end = self.run.word(HEADER_BYTES + 4 * (self.bucket as usize + 1));
+            self.bucket = self.run.bucket(self.next_bucket);
+            self.next_bucket += 1;
+            self.index = 0;
+            self.reader = BitReader::new(self.bucket.bits, self.bucket.terms * rest_bits as usize);
         }
-        let (rest, ..) = self.run.entry(self.next);
-        while self.next < self.bucket_end.min(entries) {
-            let (of, is_list, value) = self.run.entry(self.next);
-            if of != rest {
-                break;
-            }
-            self.run.postings(is_list, value, &mut |seq| seqs.push(seq));
-            self.next += 1;
-        }
-        Some((self.bucket << (PREFIX_BITS - header.bucket_bits)) | rest)
+        let rest = bits_at(self.bucket.bits, self.index * rest_bits as usize, rest_bits);
+        self.index += 1;
+        self.run.postings(&mut self.reader, |seq| seqs.push(seq))?;
+        Some(((self.next_bucket as u64 - 1) << rest_bits) | rest)
     }
 }

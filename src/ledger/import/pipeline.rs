@@ -22,7 +22,7 @@ use crate::model::{AccountId, Event, EvidenceRecord, codec};
 use crate::sys::Io;
 use compact_str::CompactString;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,6 +80,8 @@ pub fn import_cloudtrail<S: EvidenceSink>(
         sink,
         on_rejection,
         ids,
+        block_ids: Vec::new(),
+        block_new: VecDeque::new(),
         counts: ImportCounts::default(),
         progress: Progress { bytes_total: paths.bytes, files_total: paths.files, ..Progress::default() },
         batches: BTreeMap::new(),
@@ -194,6 +196,9 @@ struct End<'a, S> {
     sink: &'a mut S,
     on_rejection: &'a mut dyn FnMut(Rejection),
     ids: IdSet,
+    /// Of the block in hand: the ids of its records, and which of them are new.
+    block_ids: Vec<[u8; 16]>,
+    block_new: VecDeque<bool>,
     counts: ImportCounts,
     progress: Progress,
     batches: BTreeMap<AccountId, Batch>,
@@ -229,6 +234,12 @@ impl<S: EvidenceSink> End<'_, S> {
     }
 
     fn take(&mut self, path: &Arc<Path>, first_record: u64, outcomes: Vec<Outcome>) -> Result<(), S::Error> {
+        let read =
+            |outcome: &Outcome| if let Outcome::Read { parsed, .. } = outcome { Some(parsed.event_id()) } else { None };
+        self.block_ids.clear();
+        self.block_ids.extend(outcomes.iter().filter_map(read));
+        self.block_new.clear();
+        self.ids.insert_all(&self.block_ids, |new| self.block_new.push_back(new));
         for (record, outcome) in (first_record..).zip(outcomes) {
             self.counts.records += 1;
             match outcome {
@@ -236,7 +247,7 @@ impl<S: EvidenceSink> End<'_, S> {
                     self.counts.rejected += 1;
                     (self.on_rejection)(Rejection { file: path.to_path_buf(), offset, record, reason });
                 }
-                Outcome::Read { parsed, .. } if !self.ids.insert(parsed.event_id()) => self.counts.duplicates += 1,
+                Outcome::Read { .. } if self.block_new.pop_front() != Some(true) => self.counts.duplicates += 1,
                 Outcome::Read { parsed, bytes } => {
                     self.counts.imported += 1;
                     self.add(path, parsed, bytes)?;

@@ -21,6 +21,7 @@ use crate::model::{
 use compact_str::CompactString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// A record as CloudTrail writes it; fields that nobody asks for are skipped.
 #[derive(Debug, Default, Deserialize)]
@@ -182,7 +183,7 @@ fn event_of(raw: &RawRecord<'_>, bytes: &[u8]) -> Result<Parsed, Reject> {
         && let Some((rank, changes)) = change::changes(account, source, name, &record.identity, raw)?
     {
         record.rank = rank;
-        return Ok(Parsed { account, event: Event::EvidenceChanged(Box::new(EvidenceChange { record, changes })) });
+        return Ok(Parsed { account, event: Event::EvidenceChanged(Arc::new(EvidenceChange { record, changes })) });
     }
     let details = observe::details(source, &record.identity, raw)?;
     if record.outcome == Outcome::Ok && details.sign_in_failed {
@@ -198,7 +199,7 @@ fn event_of(raw: &RawRecord<'_>, bytes: &[u8]) -> Result<Parsed, Reject> {
         bytes_out: details.bytes_out,
         error_message: raw.error_message.get("errorMessage")?.map(|text| clean(text, 256)),
     };
-    Ok(Parsed { account, event: Event::EvidenceObserved(Box::new(observed)) })
+    Ok(Parsed { account, event: Event::EvidenceObserved(Arc::new(observed)) })
 }
 
 fn identity_of(raw: &RawIdentity<'_>) -> Result<Identity, Reject> {
@@ -265,21 +266,29 @@ fn event_id(text: Option<&str>, record: &[u8]) -> [u8; 16] {
 fn uuid(text: &str) -> Option<[u8; 16]> {
     /// Where each byte's two digits stand.
     const DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    /// The value of each digit, more than 15 for any other byte. Digits and letters come at random: to tell them apart by
+    /// branches costs more than the whole of the rest.
+    const VALUES: [u8; 256] = {
+        let mut values = [0xff; 256];
+        let mut value = 0;
+        while value < 16 {
+            values[b"0123456789abcdef"[value as usize] as usize] = value;
+            values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
+    };
     let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
     if [8, 13, 18, 23].iter().any(|at| bytes[*at] != b'-') {
         return None;
     }
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    };
-    let mut uuid = [0; 16];
+    let (mut uuid, mut all) = ([0; 16], 0);
     for (byte, at) in uuid.iter_mut().zip(DIGITS) {
-        *byte = value(bytes[at])? << 4 | value(bytes[at + 1])?;
+        let (high, low) = (VALUES[usize::from(bytes[at])], VALUES[usize::from(bytes[at + 1])]);
+        all |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(uuid)
+    (all < 16).then_some(uuid)
 }
 
 fn outcome_of(code: Option<&str>) -> Outcome {

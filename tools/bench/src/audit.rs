@@ -102,7 +102,7 @@ fn unindexed(plan: &Plan, report: &mut Report, data: &Data, actor: &str, expecte
     if ripgrep {
         lanes.push(Lane::new(RIPGREP, || timed(|| same("ripgrep's matches", rg_count(&json, actor)?, expected))));
     } else {
-        report.say("\n`rg` is not on this machine: no comparison with ripgrep");
+        report.say("\n`rg` is not on this machine (`apt-get install ripgrep`): no comparison with it");
     }
     let race = Race::run(plan, "ms", lanes)?;
     report.lanes("Q2 all events of one actor, no index", &race);
