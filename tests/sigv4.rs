@@ -437,6 +437,27 @@ fn other_services_encode_the_path_twice_and_hash_the_body_itself() {
     assert_eq!(with(&unsigned, Some(body)).unwrap_err(), SigError::Mismatch);
 }
 
+#[test]
+fn other_services_may_mean_a_plus_by_a_plus() {
+    // `get-query-plus` of AWS's newer test suite; a form parser would read a space.
+    let at = Time::parse("2015-08-30T12:36:00Z").unwrap();
+    let sent = |target: &str| {
+        Sent::new("GET", target).header("Host", "example.amazonaws.com").header("X-Amz-Date", "20150830T123600Z").header(
+            "Authorization",
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=host;x-amz-date, \
+             Signature=ae684ce3aadc299e3ac7d9216fcc039c7edf40dea57cf5b3005821dd2f176654",
+        )
+    };
+    let regions = ["us-east-1"];
+    let candidates = [Candidate::Secret(b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")];
+    let done = |target: &str| {
+        sent(target).verified_by(&Rules::service("service", &regions), at, &candidates, None).map(|_| ())
+    };
+    assert_eq!(done("/?c+d"), Ok(()));
+    assert_eq!(done("/?c%2Bd"), Ok(()));
+    assert_eq!(done("/?c%20d"), Err(SigError::Mismatch));
+}
+
 // Payload.
 
 #[test]

@@ -135,15 +135,7 @@ impl Scratch {
         self.text.clear();
         self.text.extend_from_slice(request.method.as_bytes());
         self.text.push(b'\n');
-        if rules.encode_path_twice {
-            push_service_path(&mut self.text, path, rules.normalize_path);
-        } else if rules.normalize_path {
-            let mut once = Vec::with_capacity(path.len());
-            push_normalized(&mut once, path);
-            if !push_path_reencoded(&mut self.text, &once) {
-                return Err(SigError::BadTarget);
-            }
-        } else if !push_path_reencoded(&mut self.text, path) {
+        if !push_path(&mut self.text, path, rules) {
             return Err(SigError::BadTarget);
         }
         self.text.push(b'\n');
@@ -266,15 +258,30 @@ fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
-fn push_service_path(out: &mut Vec<u8>, path: &[u8], normalize: bool) {
+/// The path of a request as its canonical request has it under these rules; none when it cannot be decoded.
+#[must_use]
+pub fn canonical_path(request: &Request<'_>, rules: &Rules<'_>) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    push_path(&mut out, request.path_and_query().0, rules).then_some(out)
+}
+
+/// Appends a canonical path; false when the path cannot be decoded.
+fn push_path(out: &mut Vec<u8>, path: &[u8], rules: &Rules<'_>) -> bool {
     let odd = |pair: &[u8]| pair[0] == b'/' && (pair[1] == b'/' || pair[1] == b'.');
-    if normalize && (path.first() != Some(&b'/') || path.windows(2).any(odd)) {
+    let normal;
+    let path = if rules.normalize_path && (path.first() != Some(&b'/') || path.windows(2).any(odd)) {
         let mut whole = Vec::with_capacity(path.len());
         push_normalized(&mut whole, path);
-        push_path_encoded(out, &whole);
+        normal = whole;
+        &normal
     } else {
+        path
+    };
+    if rules.encode_path_twice {
         push_path_encoded(out, path);
+        return true;
     }
+    push_path_reencoded(out, path)
 }
 
 /// Appends a path without empty, `.` and `..` segments (RFC 3986, 5.2.4); a trailing slash stays.
@@ -334,12 +341,12 @@ mod tests {
             ("/a/b/..", "/a/"),
             ("/.a/..b", "/.a/..b"),
         ] {
-            let mut out = Vec::new();
-            push_service_path(&mut out, path.as_bytes(), true);
-            assert_eq!(String::from_utf8(out).unwrap(), expected, "{path}");
-            let mut out = Vec::new();
-            push_service_path(&mut out, path.as_bytes(), false);
-            assert_eq!(String::from_utf8(out).unwrap(), path);
+            for (normalize_path, expected) in [(true, expected), (false, path)] {
+                let rules = Rules { normalize_path, ..Rules::service("iam", &[]) };
+                let request = Request { method: "GET", target: path.as_bytes(), headers: &[] };
+                let out = canonical_path(&request, &rules).unwrap();
+                assert_eq!(String::from_utf8(out).unwrap(), expected, "{path}");
+            }
         }
     }
 }

@@ -94,6 +94,9 @@ pub enum SigError {
     /// What is wrong with the trailing headers.
     #[error("the trailing headers are malformed: {0}")]
     Trailer(&'static str),
+    /// What is wrong with the form around its fields.
+    #[error("the form is malformed: {0}")]
+    FormMalformed(&'static str),
     /// The form field that is missing, or there twice.
     #[error("the form must have one field `{0}`")]
     FormField(&'static str),
@@ -141,6 +144,7 @@ impl SigError {
             SigError::Chunk(_) | SigError::IncompleteBody => "IncompleteBody",
             SigError::ChunkTooLarge => "InvalidChunkSizeError",
             SigError::Trailer(_) => "MalformedTrailerError",
+            SigError::FormMalformed(_) => "MalformedPOSTRequest",
             SigError::PolicyMalformed(_) => "InvalidPolicyDocument",
             SigError::TooSmall => "EntityTooSmall",
             SigError::TooLarge => "EntityTooLarge",

@@ -4,7 +4,7 @@
 //! `["content-length-range", 1, 1048576]`. Every field but the signature, the policy, the file and `x-ignore-*` must be
 //! covered by one, and the bucket too (S3 API Reference, "POST policy").
 //!
-//! Not here: multipart bodies (give the fields as they were read, `${filename}` put in), and the file's length, which
+//! Not here: multipart bodies (`multipart` reads the fields; put `${filename}` in before), and the file's length, which
 //! is known when the file has been read: ask [`LengthRange::check`] then.
 
 use super::date::Stamp;
@@ -233,12 +233,6 @@ fn read(policy: &[u8]) -> Result<(Time, Vec<Condition>, LengthRange), SigError> 
                 }
             }
             Value::Array(parts) => match &parts[..] {
-                [Value::String(kind), Value::String(field), Value::String(value)] => {
-                    let is_prefix = kind.eq_ignore_ascii_case("starts-with");
-                    let field = field.strip_prefix('$').filter(|_| is_prefix || kind.eq_ignore_ascii_case("eq"));
-                    let field = field.ok_or_else(|| malformed.clone())?.to_ascii_lowercase();
-                    conditions.push(Condition { field, value: value.clone(), is_prefix });
-                }
                 [Value::String(kind), least, most] if kind.eq_ignore_ascii_case("content-length-range") => {
                     let number = |value: &Value| match value {
                         Value::String(text) => text.parse().ok(),
@@ -247,6 +241,12 @@ fn read(policy: &[u8]) -> Result<(Time, Vec<Condition>, LengthRange), SigError> 
                     let (Some(least), Some(most)) = (number(least), number(most)) else { return Err(malformed) };
                     // The narrowest of several counts.
                     length = LengthRange { least: least.max(length.least), most: most.min(length.most) };
+                }
+                [Value::String(kind), Value::String(field), Value::String(value)] => {
+                    let is_prefix = kind.eq_ignore_ascii_case("starts-with");
+                    let field = field.strip_prefix('$').filter(|_| is_prefix || kind.eq_ignore_ascii_case("eq"));
+                    let field = field.ok_or_else(|| malformed.clone())?.to_ascii_lowercase();
+                    conditions.push(Condition { field, value: value.clone(), is_prefix });
                 }
                 _ => return Err(malformed),
             },

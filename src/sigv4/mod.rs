@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   Request ──parse──▶ Parsed ──(look the key up)──▶ verify ──▶ Verified ──▶ check_body │ chunks
-//!   form fields ──Form::parse──▶ Form ──(look the key up)──▶ verify ──▶ Verified
+//!   form_head ──fields──▶ Form::parse ──(look the key up)──▶ verify ──▶ Verified, LengthRange
 //! ```
 //!
 //! Invariants
@@ -26,17 +26,19 @@ mod encode;
 mod error;
 mod form;
 mod key;
+mod multipart;
 mod parse;
 mod presign;
 mod request;
 mod sign;
 mod verify;
 
-pub use canonical::Scratch;
+pub use canonical::{Scratch, canonical_path};
 pub use chunked::{CHUNK_BYTES_MAX, ChunkDecoder, Trailer};
 pub use error::{ScopePart, SigError};
 pub use form::{Form, FormField, LengthRange};
 pub use key::SigningKey;
+pub use multipart::{FormHead, form_head, is_form};
 pub use parse::{Kind, Parsed, Payload, parse, scope_of};
 pub use request::{Request, Rules};
 pub use sign::{Signer, amz_date, sign_headers};

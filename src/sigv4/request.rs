@@ -23,9 +23,9 @@ impl<'a> Request<'a> {
         (if path.is_empty() { b"/" } else { path }, query)
     }
 
-    /// The first header of that lowercase name.
+    /// The first header of that lowercase name, trimmed.
     pub(super) fn header(&self, name: &str) -> Option<&'a [u8]> {
-        self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim_ascii())
     }
 }
 
@@ -57,6 +57,15 @@ impl<'a> Rules<'a> {
             normalize_path: false,
             payload_header: true,
             unsigned_payload: true,
+        }
+    }
+
+    /// The rules that go with a service's name: S3's for `s3` and its kin, else those of any other service.
+    #[must_use]
+    pub fn of(service: &'a str, regions: &'a [&'a str]) -> Self {
+        match service {
+            "s3" | "s3express" | "s3-outposts" | "s3-object-lambda" => Self { service, ..Self::s3(regions) },
+            _ => Self::service(service, regions),
         }
     }
 
