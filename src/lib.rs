@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod log;
 pub mod model;
 pub mod policy;
+pub mod sigv4;
 pub mod state;
 pub mod sys;
 pub mod vault;

@@ -31,6 +31,7 @@ mod progress;
 mod reading;
 mod repair;
 mod restore;
+mod sigv4;
 mod state;
 mod user;
 mod vault;
@@ -85,6 +86,9 @@ enum Command {
     /// Policies: IAM documents with versions
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Why a request's signature does or does not match
+    #[command(subcommand)]
+    Sigv4(sigv4::Sigv4),
     /// Buckets and whose they are
     #[command(subcommand)]
     Bucket(bucket::Bucket),
@@ -145,6 +149,7 @@ impl Command {
             Command::Key(key) => key.run(cx),
             Command::Policy(policy) => policy.run(cx),
             Command::Bucket(bucket) => bucket.run(cx),
+            Command::Sigv4(sigv4) => sigv4.run(cx),
             Command::Audit(audit) => audit.run(cx),
             Command::State(state) => state.run(cx),
             Command::Verify(verify) => verify.run(cx),

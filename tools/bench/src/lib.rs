@@ -27,6 +27,7 @@ pub mod plan;
 pub mod replay;
 pub mod rng;
 pub mod shim;
+pub mod signature;
 pub mod table;
 pub mod workload;
 

@@ -13,6 +13,8 @@ pub mod okaywal;
 #[cfg(feature = "peers")]
 pub mod redb;
 #[cfg(feature = "peers")]
+pub mod signature;
+#[cfg(feature = "peers")]
 pub mod sqlite;
 
 /// A peer that commits batches.
