@@ -15,6 +15,7 @@ use super::command::Command;
 use super::error::OpenError;
 use super::execute::Ledger;
 use super::fresh::{Dice, GuardedClock, OsDice};
+use super::pace::Pace;
 use super::upkeep::{Over, Snapshots, over_of};
 use super::writer::Writer;
 use crate::log::{LogOptions, LogParams, LogWriter, Recovery, WitnessMode};
@@ -248,6 +249,7 @@ fn start(
         guard,
         over,
         attest: Vec::new(),
+        pace: Pace::default(),
         failed: false,
     };
     Ledger::start(writer, report)
