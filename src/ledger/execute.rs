@@ -19,17 +19,18 @@
 use super::OpenReport;
 use super::command::Command;
 use super::error::{ExecuteError, OpenError};
+use super::fresh::{DrawnKey, Need, SharedDice};
 use super::outcome::Outcome;
 use super::ticket::{Bell, Ticket, Woken, ticket};
 use super::writer::{Group, Job, Writer};
 use crate::log::{GROUP_FRAMES_MAX, LogReader, Meta};
 use crate::model::{Caller, Invalid, Seq, Time, limits};
 use crate::state::{State, StateHandle};
-use crate::vault::{Rekeyed, VaultKey};
+use crate::vault::{Rekeyed, Sealer, VaultKey};
 use compact_str::CompactString;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ struct Shared {
     writer: Mutex<Option<Writer>>,
     handle: StateHandle,
     reader: LogReader,
+    /// What keys are drawn with before their turn.
+    dice: SharedDice,
+    sealer: RwLock<Sealer>,
     queue_max: usize,
     /// The guarded time of the writer's newest look at the clock.
     now_ns: AtomicI64,
@@ -119,6 +123,8 @@ impl Ledger {
             work: Condvar::new(),
             handle: writer.handle.clone(),
             reader: writer.log.reader(),
+            dice: writer.dice.clone(),
+            sealer: RwLock::new(writer.sealer.clone()),
             queue_max: writer.options.queue_max,
             now_ns: AtomicI64::new(now.0),
             writer: Mutex::new(Some(writer)),
@@ -219,7 +225,12 @@ impl Ledger {
         let mut writer = self.shared.writer.lock().map_err(|_| ExecuteError::Poisoned)?;
         match writer.as_mut() {
             Some(writer) if writer.failed => Err(ExecuteError::Poisoned),
-            Some(writer) => Ok(writer.rekey(vault_key)?),
+            Some(writer) => {
+                let rekeyed = writer.rekey(vault_key)?;
+                // What was sealed for the old generation meanwhile is drawn again.
+                *self.shared.sealer.write().unwrap_or_else(PoisonError::into_inner) = writer.sealer.clone();
+                Ok(rekeyed)
+            }
             None => Err(ExecuteError::Closed),
         }
     }
@@ -277,6 +288,7 @@ impl Shared {
 
     /// Queues a command; true when nobody leads, so that whoever queued it must.
     fn enqueue(&self, caller: Caller, command: Command, token: Option<Token>) -> (Ticket, bool) {
+        let ahead = self.draw_ahead(&caller, &command);
         let mut queue = self.lock();
         let queued = queue.jobs.len();
         let closed = if queue.poisoned {
@@ -292,9 +304,18 @@ impl Shared {
             return (Ticket::refused(error), false);
         }
         let (ticket, reply) = ticket(&queue.bell);
-        queue.jobs.push_back(Job { caller, command, token, reply });
+        queue.jobs.push_back(Job { caller, command, token, ahead, reply });
         self.queued.store(queue.jobs.len(), Ordering::Relaxed);
         (ticket, !std::mem::replace(&mut queue.led, true))
+    }
+
+    /// Draws for a command that makes a key, by the published state; the writer looks again.
+    fn draw_ahead(&self, caller: &Caller, command: &Command) -> Option<Box<DrawnKey>> {
+        if command.need() != Need::KeyAndSecret {
+            return None;
+        }
+        let sealer = self.sealer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        DrawnKey::ahead(&mut self.dice.clone(), &sealer, &self.handle.state(), caller, command)
     }
 
     /// Asks the ledger's own thread to lead. The caller leads now and does no longer.

@@ -15,7 +15,7 @@
 use super::decide::{actor_of, decide, org_of};
 use super::error::{ExecuteError, Refusal};
 use super::execute::{Done, Token};
-use super::fresh::{Dice, Drawn, GuardedClock, Reading, Stamp, draw};
+use super::fresh::{Dice, Drawn, DrawnKey, GuardedClock, Reading, SharedDice, Stamp, draw};
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::ticket::{Reply, Woken};
@@ -39,6 +39,8 @@ pub(super) struct Job {
     pub caller: Caller,
     pub command: Command,
     pub token: Option<Token>,
+    /// Drawn before its turn, for a command that makes a key.
+    pub ahead: Option<Box<DrawnKey>>,
     pub reply: Reply,
 }
 
@@ -48,7 +50,7 @@ pub(super) struct Writer {
     pub dir: PathBuf,
     pub options: LedgerOptions,
     pub clock: Arc<dyn Clock>,
-    pub dice: Box<dyn Dice>,
+    pub dice: SharedDice,
     pub log: LogWriter,
     pub reader: LogReader,
     pub keystore: Keystore,
@@ -132,8 +134,8 @@ impl Writer {
     pub(super) fn fill(&mut self, group: &mut Group, jobs: &mut VecDeque<Job>) -> bool {
         let mut reading = group.reading.take().unwrap_or_else(|| self.guard.read(self.clock.now()));
         while self.has_room() {
-            let Some(job) = jobs.pop_front() else { return true };
-            match self.step(&job, &mut reading, &group.pending, &mut group.keystore_changed) {
+            let Some(mut job) = jobs.pop_front() else { return true };
+            match self.step(&mut job, &mut reading, &group.pending, &mut group.keystore_changed) {
                 Step::Answer(seq, answer) => group.take(job, seq, answer),
                 Step::Later => {
                     jobs.push_front(job);
@@ -176,7 +178,7 @@ impl Writer {
         self.end_group(&mut group, || 0, &mut Woken::default());
     }
 
-    fn step(&mut self, job: &Job, reading: &mut Reading, pending: &[Pending], keystore_changed: &mut bool) -> Step {
+    fn step(&mut self, job: &mut Job, reading: &mut Reading, pending: &[Pending], keystore_changed: &mut bool) -> Step {
         let accepting = matches!(job.command.bare(), Command::AcceptClock {});
         let stamp = self.guard.stamp(*reading, accepting);
         let used = match self.seen(job, &stamp, pending) {
@@ -254,13 +256,22 @@ impl Writer {
         self.keystore.secret(uid, 1, &key.access_key_id).map_or(true, |first| first.same_as(&key.secret))
     }
 
-    fn decided(&mut self, job: &Job, stamp: &Stamp, token: Option<TokenUsed>) -> Result<Option<Made>, ExecuteError> {
-        let Job { caller, command, .. } = job;
+    fn decided(
+        &mut self,
+        job: &mut Job,
+        stamp: &Stamp,
+        token: Option<TokenUsed>,
+    ) -> Result<Option<Made>, ExecuteError> {
+        let Job { caller, command, ahead, .. } = job;
         // Room for a secret is made before anything is appended: a full disk then refuses, and breaks nothing.
         if command.need().is_a_secret() {
             self.keystore.reserve(1)?;
         }
-        let (fresh, drawn) = draw(&mut *self.dice, &self.sealer, &self.state, caller, command, stamp);
+        let ahead = ahead.take().filter(|ahead| ahead.holds(&self.sealer, &self.state, caller, command));
+        let (fresh, drawn) = match ahead {
+            Some(ahead) => ahead.at(stamp),
+            None => draw(&mut self.dice, &self.sealer, &self.state, caller, command, stamp),
+        };
         let decided = decide(&self.state, caller, command, &fresh)?;
         if decided.events.is_empty() {
             return Ok(None);
