@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 /// Slots a new keystore has: 128 KiB.
 const SLOTS_MIN: u32 = 256;
-/// Slots a keystore grows by at most: 4 MiB.
+/// Slots a keystore grows by at most: 4 MiB. Below that by half of what it has: each time costs a flush.
 const GROW_SLOTS_MAX: u32 = 8192;
 
 /// What was found when a keystore was opened or inspected.
@@ -228,7 +228,7 @@ impl Keystore {
             return Ok(());
         }
         self.check_writable()?;
-        let more = (slots - free).max((self.slots.count / 8).clamp(SLOTS_MIN, GROW_SLOTS_MAX));
+        let more = (slots - free).max((self.slots.count / 2).clamp(SLOTS_MIN, GROW_SLOTS_MAX));
         let len = u64::from(more) * SLOT_BYTES as u64;
         // Beyond the last slot nothing is known to anybody: a failed write there spoils nothing.
         write_zeros(&*self.current.file, &self.current.path, offset(self.slots.count), len)?;
