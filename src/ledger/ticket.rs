@@ -2,12 +2,12 @@
 //!
 //! One side is the [`Ticket`], a future that a thread may also wait for; the other is the writer's [`Reply`]. All answers of a
 //! group are given first and their waiters woken after, so that nobody who wakes is in the way of the rest. Threads whose
-//! commands queued together wait in one [`Bell`]: one call wakes some, and those wake the others.
+//! commands queued together wait in one [`Bell`]: one system call wakes them all.
 //!
 //! Invariants
 //! - Every ticket is answered: a [`Reply`] that is dropped, whatever happened to the writer, answers "indeterminate".
 //! - INVARIANT: a bell is rung after the answer is there, and a waiter looks for its answer after it looked how often the bell
-//!   was rung; so no ring is missed. Whoever was woken by a ring wakes others before anything else.
+//!   was rung; so no ring is missed.
 //!
 //! Not here: what the answer is (`writer`).
 
@@ -48,12 +48,6 @@ enum Inside {
     Taken,
 }
 
-/// Threads that a ring wakes itself. Waking one costs the system more than deciding a command does, so the rest are woken by
-/// those that are, on whatever core they run, while the writer goes on.
-const WOKEN_FIRST: u32 = 4;
-/// Threads that one that was woken wakes.
-const WOKEN_ON: u32 = 2;
-
 /// What threads wait in whose commands queued together.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
@@ -67,13 +61,10 @@ impl Bell {
         self.rung.fetch_add(1, Ordering::SeqCst);
         // SeqCst on both: either this sees the waiter, or the waiter sees that it was rung.
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.wake(WOKEN_FIRST);
+            // It fails only for addresses that are not mapped. Letting those that wake wake the others was tried: they come
+            // back so slowly then that groups leave half full.
+            let _ = futex::wake(&self.rung, futex::Flags::PRIVATE, i32::MAX.unsigned_abs());
         }
-    }
-
-    fn wake(&self, threads: u32) {
-        // It fails only for addresses that are not mapped.
-        let _ = futex::wake(&self.rung, futex::Flags::PRIVATE, threads);
     }
 
     /// Returns when it has been rung since it had been rung `heard` times, or for no reason.
@@ -81,9 +72,7 @@ impl Bell {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         // Rung meanwhile or interrupted by a signal: the caller looks again.
         let _ = futex::wait(&self.rung, futex::Flags::PRIVATE, heard, None);
-        if self.waiting.fetch_sub(1, Ordering::SeqCst) > 1 && self.rung.load(Ordering::SeqCst) != heard {
-            self.wake(WOKEN_ON);
-        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
