@@ -40,10 +40,10 @@ struct Slot {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "an answer lies in the ticket's own allocation, not in a second one")]
 enum Inside {
     /// With the task that waits, if one does; threads wait in the bell.
     Waiting(Option<Waker>),
+    /// In the ticket's own allocation: a second one would be freed by another thread than made it.
     Answered(Answer),
     Taken,
 }
@@ -224,7 +224,9 @@ mod tests {
                 assert_eq!(late.load(Ordering::SeqCst), 1, "answered before its time");
             });
             let mut woken = Woken::default();
-            replies.into_iter().for_each(|reply| reply.answer(Err(ExecuteError::Closed), &mut woken));
+            for reply in replies {
+                reply.answer(Err(ExecuteError::Closed), &mut woken);
+            }
             assert_eq!(woken.bells.len(), 1);
             woken.wake();
             while *answered.lock().unwrap() < 8 {
