@@ -1,11 +1,12 @@
 //! The ledger as callers see it: commands in, answers out, one writer at a time.
 //!
-//! Commands queue while a group is being made durable, and the next group is all that queued; there is no timer, so a lone
-//! command waits for nothing. Whoever blocks for an answer while nobody writes runs the group itself, and saves two changes of
-//! thread; else a thread of the ledger's own does, as long as commands keep coming.
+//! Commands queue while a group is being made durable, and the next group is all that queued, and all that queues while it is
+//! decided. There is no timer: a lone command waits for nothing, a crowd for those of it that come back late (`pace`). Whoever
+//! blocks for an answer while nobody writes runs the group itself, and saves two changes of thread; else a thread of the ledger's
+//! own does, as long as commands keep coming.
 //!
 //! ```text
-//!  execute, submit ──▶ Queue ──▶ whoever leads: Writer::run_group ──▶ Ticket, Ticket, …
+//!  execute, submit ──▶ Queue ──▶ whoever leads: Writer::{begin_group, fill, end_group} ──▶ Ticket, Ticket, …
 //!                                  (its lock is held by the leader alone)
 //! ```
 //!
@@ -18,17 +19,18 @@
 use super::OpenReport;
 use super::command::Command;
 use super::error::{ExecuteError, OpenError};
+use super::fresh::{DrawnKey, Need, SharedDice};
 use super::outcome::Outcome;
-use super::ticket::{Ticket, ticket};
-use super::writer::{Job, Writer};
+use super::ticket::{Bell, Ticket, Woken, ticket};
+use super::writer::{Group, Job, Writer};
 use crate::log::{GROUP_FRAMES_MAX, LogReader, Meta};
 use crate::model::{Caller, Invalid, Seq, Time, limits};
 use crate::state::{State, StateHandle};
-use crate::vault::{Rekeyed, VaultKey};
+use crate::vault::{Rekeyed, Sealer, VaultKey};
 use compact_str::CompactString;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -76,12 +78,17 @@ pub struct Ledger {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Jobs in the queue, for a leader who waits for some.
+    queued: AtomicUsize,
     /// Wakes the ledger's own thread.
     work: Condvar,
     /// Taken only by whoever leads, and by `close` when nobody does any more.
     writer: Mutex<Option<Writer>>,
     handle: StateHandle,
     reader: LogReader,
+    /// What keys are drawn with before their turn.
+    dice: SharedDice,
+    sealer: RwLock<Sealer>,
     queue_max: usize,
     /// The guarded time of the writer's newest look at the clock.
     now_ns: AtomicI64,
@@ -96,6 +103,8 @@ impl std::fmt::Debug for Shared {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// What those wait in who queue now.
+    bell: Arc<Bell>,
     led: bool,
     /// The ledger's own thread is asked to lead.
     handed_over: bool,
@@ -109,10 +118,13 @@ impl Ledger {
     pub(super) fn start(mut writer: Writer, report: OpenReport) -> Result<Self, OpenError> {
         let now = writer.guard.now(writer.clock.now());
         let shared = Arc::new(Shared {
+            queued: AtomicUsize::new(0),
             queue: Mutex::new(Queue { has_work: writer.has_work(), ..Queue::default() }),
             work: Condvar::new(),
             handle: writer.handle.clone(),
             reader: writer.log.reader(),
+            dice: writer.dice.clone(),
+            sealer: RwLock::new(writer.sealer.clone()),
             queue_max: writer.options.queue_max,
             now_ns: AtomicI64::new(now.0),
             writer: Mutex::new(Some(writer)),
@@ -213,7 +225,12 @@ impl Ledger {
         let mut writer = self.shared.writer.lock().map_err(|_| ExecuteError::Poisoned)?;
         match writer.as_mut() {
             Some(writer) if writer.failed => Err(ExecuteError::Poisoned),
-            Some(writer) => Ok(writer.rekey(vault_key)?),
+            Some(writer) => {
+                let rekeyed = writer.rekey(vault_key)?;
+                // What was sealed for the old generation meanwhile is drawn again.
+                *self.shared.sealer.write().unwrap_or_else(PoisonError::into_inner) = writer.sealer.clone();
+                Ok(rekeyed)
+            }
             None => Err(ExecuteError::Closed),
         }
     }
@@ -271,6 +288,7 @@ impl Shared {
 
     /// Queues a command; true when nobody leads, so that whoever queued it must.
     fn enqueue(&self, caller: Caller, command: Command, token: Option<Token>) -> (Ticket, bool) {
+        let ahead = self.draw_ahead(&caller, &command);
         let mut queue = self.lock();
         let queued = queue.jobs.len();
         let closed = if queue.poisoned {
@@ -285,9 +303,19 @@ impl Shared {
         if let Some(error) = closed {
             return (Ticket::refused(error), false);
         }
-        let (ticket, reply) = ticket();
-        queue.jobs.push_back(Job { caller, command, token, reply });
+        let (ticket, reply) = ticket(&queue.bell);
+        queue.jobs.push_back(Job { caller, command, token, ahead, reply });
+        self.queued.store(queue.jobs.len(), Ordering::Relaxed);
         (ticket, !std::mem::replace(&mut queue.led, true))
+    }
+
+    /// Draws for a command that makes a key, by the published state; the writer looks again.
+    fn draw_ahead(&self, caller: &Caller, command: &Command) -> Option<Box<DrawnKey>> {
+        if command.need() != Need::KeyAndSecret {
+            return None;
+        }
+        let sealer = self.sealer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        DrawnKey::ahead(&mut self.dice.clone(), &sealer, &self.handle.state(), caller, command)
     }
 
     /// Asks the ledger's own thread to lead. The caller leads now and does no longer.
@@ -305,25 +333,26 @@ impl Shared {
             leading.give_up();
             return;
         };
-        let mut jobs = VecDeque::new();
-        let mut woken = Vec::new();
+        let (mut jobs, mut group, mut woken) = (VecDeque::new(), Group::default(), Woken::default());
         loop {
-            self.take_jobs(&mut jobs);
-            writer.run_group(&mut jobs, &mut woken);
+            self.take_jobs(&mut jobs, GROUP_FRAMES_MAX);
+            writer.begin_group(&mut group);
+            while writer.fill(&mut group, &mut jobs) && self.gather(writer, group.len(), &mut jobs) {}
+            self.close_group(&mut jobs);
+            writer.end_group(&mut group, || self.queued.load(Ordering::Relaxed), &mut woken);
             self.now_ns.fetch_max(writer.guard.last().0, Ordering::Relaxed);
-            for waiter in woken.drain(..) {
-                waiter.wake();
-            }
+            woken.wake();
+            group.forget();
             if writer.failed {
                 self.fail(jobs);
                 leading.done();
                 return;
             }
             writer.snapshot_if_due();
-            let mut queue = self.lock();
-            while let Some(job) = jobs.pop_back() {
-                queue.jobs.push_front(job);
+            if own.is_none() {
+                self.linger(writer);
             }
+            let mut queue = self.lock();
             if queue.jobs.is_empty() {
                 queue.led = false;
                 queue.has_work = writer.has_work();
@@ -344,10 +373,60 @@ impl Shared {
         }
     }
 
-    fn take_jobs(&self, jobs: &mut VecDeque<Job>) {
+    /// Takes at most `count` jobs, in order.
+    fn take_jobs(&self, jobs: &mut VecDeque<Job>, count: usize) {
         let mut queue = self.lock();
-        let count = queue.jobs.len().min(GROUP_FRAMES_MAX);
-        jobs.extend(queue.jobs.drain(..count));
+        if queue.jobs.len() <= count && jobs.is_empty() {
+            std::mem::swap(&mut queue.jobs, jobs);
+        } else {
+            let count = count.min(queue.jobs.len());
+            jobs.extend(queue.jobs.drain(..count));
+        }
+        self.queued.store(queue.jobs.len(), Ordering::Relaxed);
+    }
+
+    /// Takes what queued meanwhile into a group of `have` commands, and waits for who is expected; false when nobody comes.
+    fn gather(&self, writer: &mut Writer, have: usize, jobs: &mut VecDeque<Job>) -> bool {
+        if self.queued.load(Ordering::Relaxed) == 0 && !self.await_arrival(writer, have) {
+            return false;
+        }
+        self.take_jobs(jobs, GROUP_FRAMES_MAX.saturating_sub(have));
+        !jobs.is_empty()
+    }
+
+    /// Waits for another job, as long as more than `have` commands are expected; true if there is one.
+    fn await_arrival(&self, writer: &mut Writer, have: usize) -> bool {
+        if !writer.pace.expects_more(have) {
+            return false;
+        }
+        writer.pace.arrived(writer.clock.now().boot_ns);
+        loop {
+            // Who is awaited may need this very core.
+            std::thread::yield_now();
+            if self.queued.load(Ordering::Relaxed) > 0 {
+                return true;
+            }
+            if !writer.pace.is_patient(writer.clock.now().boot_ns) {
+                return false;
+            }
+        }
+    }
+
+    /// Between two groups: stays awake while a crowd may come back, which saves waking this thread again.
+    fn linger(&self, writer: &mut Writer) {
+        if self.queued.load(Ordering::Relaxed) == 0 {
+            self.await_arrival(writer, 0);
+        }
+    }
+
+    /// Who queues from now on belongs to the next group, as do `left`, which did not fit.
+    fn close_group(&self, left: &mut VecDeque<Job>) {
+        let mut queue = self.lock();
+        queue.bell = Arc::default();
+        while let Some(job) = left.pop_back() {
+            queue.jobs.push_front(job);
+        }
+        self.queued.store(queue.jobs.len(), Ordering::Relaxed);
     }
 
     /// After a failure: nothing more is taken in, and what is queued is told so.
@@ -357,12 +436,13 @@ impl Shared {
         queue.led = false;
         queue.has_work = false;
         unwritten.append(&mut queue.jobs);
+        self.queued.store(0, Ordering::Relaxed);
         drop(queue);
+        let mut woken = Woken::default();
         for job in unwritten {
-            if let Some(waiter) = job.reply.answer(Err(ExecuteError::Poisoned)) {
-                waiter.wake();
-            }
+            job.reply.answer(Err(ExecuteError::Poisoned), &mut woken);
         }
+        woken.wake();
     }
 
     /// The ledger's own thread: leads when asked to, and does what an idle ledger has to.

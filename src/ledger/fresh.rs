@@ -18,6 +18,7 @@ use crate::sys::Now;
 use crate::vault::{SealedSlot, Sealer, SecretKey};
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng as _, SeedableRng as _, TryRng as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroize as _;
 
 /// Letters before a generated access key id, where the org does not say otherwise.
@@ -86,6 +87,22 @@ impl Dice for OsDice {
             self.used += take;
             rest = tail;
         }
+    }
+}
+
+/// Dice that several threads throw in turn.
+#[derive(Clone)]
+pub(super) struct SharedDice(Arc<Mutex<Box<dyn Dice>>>);
+
+impl SharedDice {
+    pub(super) fn new(dice: Box<dyn Dice>) -> Self {
+        Self(Arc::new(Mutex::new(dice)))
+    }
+}
+
+impl Dice for SharedDice {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
     }
 }
 
@@ -166,6 +183,53 @@ pub struct Drawn {
     pub sealed: SealedSlot,
 }
 
+/// Id and secret of a new key, sealed: all that its event needs of the dice. Half of what a create costs is in here and depends on
+/// nothing but the org's prefix, so whoever hands the command in draws it, beside the writer and beside each other.
+#[derive(Debug)]
+pub(super) struct DrawnKey {
+    id: AccessKeyId,
+    secret: FreshSecret,
+    drawn: Drawn,
+}
+
+impl DrawnKey {
+    /// For a command that makes a key and its secret; `None` for any other.
+    pub(super) fn ahead(
+        dice: &mut dyn Dice,
+        sealer: &Sealer,
+        state: &State,
+        caller: &Caller,
+        command: &Command,
+    ) -> Option<Box<Self>> {
+        let is_for_a_key = command.need() == Need::KeyAndSecret;
+        is_for_a_key.then(|| Box::new(Self::draw(dice, sealer, state, caller, command)))
+    }
+
+    fn draw(dice: &mut dyn Dice, sealer: &Sealer, state: &State, caller: &Caller, command: &Command) -> Self {
+        let prefix = prefix(state, caller, command);
+        let id = key_id(dice, prefix, |id| !state.has_key(id.uid(World::Live)));
+        let mut pour = |bytes: &mut [u8]| dice.fill(bytes);
+        let secret = SecretKey::generate(&mut pour);
+        let sealed = sealer.seal(id.uid(World::Live), &id, 1, &secret, &mut pour);
+        let fresh = FreshSecret { commitment: sealed.commitment, fingerprint: Some(secret.fingerprint()) };
+        Self { id, secret: fresh, drawn: Drawn { secret: Some(secret), sealed } }
+    }
+
+    /// Whether it is still what would be drawn now: sealed for this generation, of the org's prefix, and of nobody else's id.
+    pub(super) fn holds(&self, sealer: &Sealer, state: &State, caller: &Caller, command: &Command) -> bool {
+        let chars = self.id.as_str().strip_prefix(prefix(state, caller, command));
+        self.drawn.sealed.generation() == sealer.generation()
+            && chars.is_some_and(|chars| chars.len() == ID_CHARS)
+            && state.with_key(self.id.as_str(), |_| ()).is_none()
+    }
+
+    /// At its turn.
+    pub(super) fn at(self, stamp: &Stamp) -> (Fresh, Option<Drawn>) {
+        let fresh = Fresh { leap: stamp.leap, key_id: Some(self.id), secret: Some(self.secret), ..Fresh::at(stamp.at) };
+        (fresh, Some(self.drawn))
+    }
+}
+
 /// Draws what `command` needs: for a key also a secret, sealed for the very key and version it is for.
 pub fn draw(
     dice: &mut dyn Dice,
@@ -186,12 +250,7 @@ pub fn draw(
             fresh.account = account(dice, |account| state.org_by_account(account).is_none());
             return (fresh, None);
         }
-        (Need::KeyAndSecret, _) => {
-            let prefix = prefix(state, caller, command);
-            let id = key_id(dice, prefix, |id| !state.has_key(id.uid(World::Live)));
-            fresh.key_id = Some(id.clone());
-            (id, 1)
-        }
+        (Need::KeyAndSecret, _) => return DrawnKey::draw(dice, sealer, state, caller, command).at(stamp),
         (Need::Secret, Command::RotateSecret { key, .. }) => {
             // Of a key that is not there nothing is drawn: the command will be refused.
             let Some(version) = state.with_key(key.as_str(), |key| key.secret_version()) else { return (fresh, None) };

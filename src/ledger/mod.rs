@@ -17,6 +17,7 @@ pub mod fresh;
 pub mod import;
 mod open;
 pub mod outcome;
+mod pace;
 mod ticket;
 mod upkeep;
 mod writer;

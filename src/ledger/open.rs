@@ -14,7 +14,8 @@
 use super::command::Command;
 use super::error::OpenError;
 use super::execute::Ledger;
-use super::fresh::{Dice, GuardedClock, OsDice};
+use super::fresh::{Dice, GuardedClock, OsDice, SharedDice};
+use super::pace::Pace;
 use super::upkeep::{Over, Snapshots, over_of};
 use super::writer::Writer;
 use crate::log::{LogOptions, LogParams, LogWriter, Recovery, WitnessMode};
@@ -239,7 +240,7 @@ fn start(
         dir: dir.to_path_buf(),
         options,
         clock,
-        dice,
+        dice: SharedDice::new(dice),
         log,
         reader,
         keystore,
@@ -248,6 +249,7 @@ fn start(
         guard,
         over,
         attest: Vec::new(),
+        pace: Pace::default(),
         failed: false,
     };
     Ledger::start(writer, report)

@@ -13,7 +13,7 @@ use crate::log::{KIND_ATTESTATION, KIND_COMMIT};
 use crate::model::{Actor, Commit, Dialect, Envelope, Event, KeyUid, OrgUid, Seq, ShredLevel, Time};
 use crate::state::at::write_snapshot;
 use crate::state::{PROJECTION, SecretRecord};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -179,7 +179,7 @@ impl Writer {
         }
         let mut rounds = 0;
         while self.has_work() && rounds < ROUNDS_MAX {
-            self.run_group(&mut VecDeque::new(), &mut Vec::new());
+            self.run_own_group();
             rounds += 1;
         }
     }

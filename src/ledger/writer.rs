@@ -15,9 +15,10 @@
 use super::decide::{actor_of, decide, org_of};
 use super::error::{ExecuteError, Refusal};
 use super::execute::{Done, Token};
-use super::fresh::{Dice, Drawn, GuardedClock, Reading, Stamp, draw};
+use super::fresh::{Dice, Drawn, DrawnKey, GuardedClock, Reading, SharedDice, Stamp, draw};
 use super::outcome::Outcome;
-use super::ticket::{Reply, Waiter};
+use super::pace::Pace;
+use super::ticket::{Reply, Woken};
 use super::upkeep::{Over, Snapshots};
 use super::{Command, LedgerOptions};
 use crate::log::{
@@ -38,6 +39,8 @@ pub(super) struct Job {
     pub caller: Caller,
     pub command: Command,
     pub token: Option<Token>,
+    /// Drawn before its turn, for a command that makes a key.
+    pub ahead: Option<Box<DrawnKey>>,
     pub reply: Reply,
 }
 
@@ -47,7 +50,7 @@ pub(super) struct Writer {
     pub dir: PathBuf,
     pub options: LedgerOptions,
     pub clock: Arc<dyn Clock>,
-    pub dice: Box<dyn Dice>,
+    pub dice: SharedDice,
     pub log: LogWriter,
     pub reader: LogReader,
     pub keystore: Keystore,
@@ -62,7 +65,39 @@ pub(super) struct Writer {
     /// The newest seq with a snapshot that was written or begun.
     pub snapshot_seq: Seq,
     pub snapshots: Snapshots,
+    pub pace: Pace,
     pub failed: bool,
+}
+
+/// The group being put together.
+#[derive(Default)]
+pub(super) struct Group {
+    pending: Vec<Pending>,
+    /// The look at the clock it began with, until commands are recorded by it.
+    reading: Option<Reading>,
+    /// What was asked and is decided; let go of once the answers are given, since that takes time too.
+    decided: Vec<(Caller, Command)>,
+    /// Secrets that this group destroys.
+    over: Vec<(KeyUid, u32)>,
+    keystore_changed: bool,
+}
+
+impl Group {
+    /// Commands in it.
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn take(&mut self, job: Job, seq: Option<Seq>, answer: Result<Done, ExecuteError>) {
+        let Job { caller, command, reply, .. } = job;
+        self.pending.push(Pending { reply, seq, answer });
+        self.decided.push((caller, command));
+    }
+
+    /// Lets go of what was asked.
+    pub(super) fn forget(&mut self) {
+        self.decided.clear();
+    }
 }
 
 /// An answer that waits for the group's flush.
@@ -82,42 +117,68 @@ enum Step {
 }
 
 impl Writer {
-    /// Runs one group: as many of `jobs` as fit, in order. Returns who is to be woken. Jobs that did not fit stay.
-    pub(super) fn run_group(&mut self, jobs: &mut VecDeque<Job>, woken: &mut Vec<Waiter>) {
+    /// Begins a group with what the ledger itself has to say.
+    pub(super) fn begin_group(&mut self, group: &mut Group) {
         if self.failed {
             return;
         }
-        let mut reading = self.guard.read(self.clock.now());
-        let mut pending: Vec<Pending> = Vec::with_capacity(jobs.len());
-        let mut keystore_changed = false;
-        let over = self.append_over(reading);
+        let now = self.clock.now();
+        self.pace.begin(now.boot_ns);
+        let reading = self.guard.read(now);
+        group.reading = Some(reading);
+        group.over = self.append_over(reading);
         self.append_attestations(reading);
-        while !self.failed && self.log.group_frames() < GROUP_FRAMES_MAX && self.log.group_bytes() < GROUP_BYTES_MAX {
-            let Some(job) = jobs.pop_front() else { break };
-            match self.step(&job, &mut reading, &pending, &mut keystore_changed) {
-                Step::Answer(seq, answer) => pending.push(Pending { reply: job.reply, seq, answer }),
+    }
+
+    /// Decides and appends as many of `jobs` as fit, in order; true while there is room for more. Jobs that did not fit stay.
+    pub(super) fn fill(&mut self, group: &mut Group, jobs: &mut VecDeque<Job>) -> bool {
+        let mut reading = group.reading.take().unwrap_or_else(|| self.guard.read(self.clock.now()));
+        while self.has_room() {
+            let Some(mut job) = jobs.pop_front() else { return true };
+            match self.step(&mut job, &mut reading, &group.pending, &mut group.keystore_changed) {
+                Step::Answer(seq, answer) => group.take(job, seq, answer),
                 Step::Later => {
                     jobs.push_front(job);
-                    break;
+                    return false;
                 }
                 Step::Failed => {
                     self.failed = true;
-                    pending.push(Pending { reply: job.reply, seq: None, answer: Err(ExecuteError::Indeterminate) });
+                    group.take(job, None, Err(ExecuteError::Indeterminate));
                 }
             }
         }
-        let durable = !self.failed && self.make_durable(&over, keystore_changed);
+        false
+    }
+
+    fn has_room(&self) -> bool {
+        !self.failed && self.log.group_frames() < GROUP_FRAMES_MAX && self.log.group_bytes() < GROUP_BYTES_MAX
+    }
+
+    /// Makes the group durable and gives its answers; `woken` are to be woken. Meanwhile `queued()` commands came.
+    pub(super) fn end_group(&mut self, group: &mut Group, queued: impl FnOnce() -> usize, woken: &mut Woken) {
+        let began = self.clock.now().boot_ns;
+        let durable = !self.failed && self.make_durable(&group.over, group.keystore_changed);
         self.failed |= !durable;
+        let ended = self.clock.now().boot_ns;
+        self.pace.ended(group.len(), queued(), ended.saturating_sub(began), ended);
         if durable && self.state.seq() != self.handle.seq() {
             self.handle.publish(&self.state);
         }
-        for Pending { reply, answer, .. } in pending {
+        for Pending { reply, answer, .. } in group.pending.drain(..) {
             let answer = if durable || is_certain(&answer) { answer } else { Err(ExecuteError::Indeterminate) };
-            woken.extend(reply.answer(answer));
+            reply.answer(answer, woken);
         }
+        group.keystore_changed = false;
     }
 
-    fn step(&mut self, job: &Job, reading: &mut Reading, pending: &[Pending], keystore_changed: &mut bool) -> Step {
+    /// Runs a group of what the ledger itself has to do.
+    pub(super) fn run_own_group(&mut self) {
+        let mut group = Group::default();
+        self.begin_group(&mut group);
+        self.end_group(&mut group, || 0, &mut Woken::default());
+    }
+
+    fn step(&mut self, job: &mut Job, reading: &mut Reading, pending: &[Pending], keystore_changed: &mut bool) -> Step {
         let accepting = matches!(job.command.bare(), Command::AcceptClock {});
         let stamp = self.guard.stamp(*reading, accepting);
         let used = match self.seen(job, &stamp, pending) {
@@ -195,13 +256,22 @@ impl Writer {
         self.keystore.secret(uid, 1, &key.access_key_id).map_or(true, |first| first.same_as(&key.secret))
     }
 
-    fn decided(&mut self, job: &Job, stamp: &Stamp, token: Option<TokenUsed>) -> Result<Option<Made>, ExecuteError> {
-        let Job { caller, command, .. } = job;
+    fn decided(
+        &mut self,
+        job: &mut Job,
+        stamp: &Stamp,
+        token: Option<TokenUsed>,
+    ) -> Result<Option<Made>, ExecuteError> {
+        let Job { caller, command, ahead, .. } = job;
         // Room for a secret is made before anything is appended: a full disk then refuses, and breaks nothing.
         if command.need().is_a_secret() {
             self.keystore.reserve(1)?;
         }
-        let (fresh, drawn) = draw(&mut *self.dice, &self.sealer, &self.state, caller, command, stamp);
+        let ahead = ahead.take().filter(|ahead| ahead.holds(&self.sealer, &self.state, caller, command));
+        let (fresh, drawn) = match ahead {
+            Some(ahead) => ahead.at(stamp),
+            None => draw(&mut self.dice, &self.sealer, &self.state, caller, command, stamp),
+        };
         let decided = decide(&self.state, caller, command, &fresh)?;
         if decided.events.is_empty() {
             return Ok(None);

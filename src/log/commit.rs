@@ -127,7 +127,7 @@ impl LogWriter {
     fn begin(&mut self, clock_high_ns: i64, in_thread: bool) -> Result<(), LogError> {
         self.commit_finish()?;
         self.clock_high_ns = self.clock_high_ns.max(clock_high_ns).max(self.last_at_ns);
-        if self.group_frames == 0 {
+        if self.group_starts.is_empty() {
             return Ok(());
         }
         let begun = self.write_group(in_thread);
@@ -140,7 +140,11 @@ impl LogWriter {
             self.roll()?;
         }
         let active = &mut self.active;
-        active.file.write_all_at(&self.group, active.end as u64).map_err(LogError::io("write", &active.path))?;
+        let at = active.end as u64;
+        active.file.write_all_at(&self.group, at).map_err(LogError::io("write", &active.path))?;
+        // What follows costs about as much as hashing the frames did, and nobody needs to wait for it.
+        active.file.begin_writing(at, self.group.len() as u64);
+        active.hasher.update(&self.group);
         if self.base.seq + 1 == active.base_seq {
             active.first_at_ns = self.group_first_at_ns;
         }
@@ -149,7 +153,7 @@ impl LogWriter {
         self.base.seq = self.last_seq;
         self.base.head = self.head;
         self.base.recorded_at_ns = self.last_at_ns;
-        self.base.tree.copy_from(&self.tree);
+        self.grow_tree();
         let record = self.record(false);
         let Some(witness) = self.witness.take() else { return Err(self.poisoned_error()) };
         let active = &mut self.active;
@@ -171,11 +175,9 @@ impl LogWriter {
             flight.landed = Some(done);
         }
         self.flight = Some(flight);
-        // While the thread waits for the disk, or after it: what the group's bytes are still needed for.
-        let active = &mut self.active;
-        active.hasher.update(&self.group);
+        let active = &self.active;
         self.group.clear();
-        self.group_frames = 0;
+        self.group_starts.clear();
         let half = active.limit() / 2;
         if active.end > half && active.end - half < GROUP_BYTES_MAX {
             self.spares.kick();

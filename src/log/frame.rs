@@ -362,9 +362,9 @@ pub(crate) fn parse(bytes: &[u8], offset: usize, limit: usize) -> Result<Frame<'
     })
 }
 
-/// The tree's leaf for the frame that begins `encoded`, which [`encode`] wrote.
-pub(crate) fn leaf_of(encoded: &[u8], hash: &Hash) -> Hash {
-    super::tree::leaf_hash(&array(encoded, 0), hash)
+/// The tree's leaf for the one frame in `encoded`, which [`encode`] wrote.
+pub(crate) fn leaf_of(encoded: &[u8]) -> Hash {
+    super::tree::leaf_hash(&array(encoded, 0), &array(encoded, encoded.len() - HASH))
 }
 
 /// Length of the frame at `offset` if its header is whole and says `seq`; the payload is not looked at.

@@ -19,7 +19,7 @@ use super::segment::{self, BadRecord, FOLDER, HEADER, SEAL, Seal, SegmentHeader}
 use super::tree::Hash;
 use super::walk::{Position, later_group_behind};
 use super::witness::{self, FoundWitness};
-use crate::sys::{Io, OpenMode};
+use crate::sys::{Io, IoFile, OpenMode};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -114,6 +114,27 @@ pub(crate) struct Survey {
 /// Reads everything that decides whether the log is whole, and changes nothing. Refusals by rows 1 to 4 are in
 /// `last.verdict`; see [`Survey::refusal`].
 pub(crate) fn survey(io: &dyn Io, dir: &Path, depth: Depth) -> Result<Survey, LogError> {
+    let begun = begin_survey(io, dir, depth)?;
+    let last = begun.last_segment(io, dir)?;
+    Ok(begun.with(last))
+}
+
+/// A survey of everything but the last segment.
+#[derive(Debug)]
+pub(crate) struct Surveyed {
+    meta: FoundMeta,
+    pub keys: Keys,
+    witness: FoundWitness,
+    pub sealed: Vec<Sealed>,
+    sealed_checked: usize,
+    last_base: u64,
+    /// Length of the last segment's file.
+    pub last_bytes: u64,
+    live: bool,
+}
+
+/// As [`survey`], but for the last segment.
+pub(crate) fn begin_survey(io: &dyn Io, dir: &Path, depth: Depth) -> Result<Surveyed, LogError> {
     let meta = read_meta(io, dir)?;
     let keys = meta.meta.keys();
     // The witness first, then the log: so what the witness says is there by the time it is looked for.
@@ -125,7 +146,7 @@ pub(crate) fn survey(io: &dyn Io, dir: &Path, depth: Depth) -> Result<Survey, Lo
             return Err(LogError::MissingSegment { segment: segment::path(dir, newest.base_seq) });
         }
     }
-    let Some(((last_base, _), sealed_names)) = names.split_last() else {
+    let Some(((last_base, last_bytes), sealed_names)) = names.split_last() else {
         return Err(LogError::MissingSegment { segment: segment::path(dir, 1) });
     };
     let mut sealed: Vec<Sealed> = Vec::with_capacity(sealed_names.len());
@@ -135,15 +156,27 @@ pub(crate) fn survey(io: &dyn Io, dir: &Path, depth: Depth) -> Result<Survey, Lo
         sealed.push(next);
     }
     let sealed_checked = check_seals(io, &keys, &sealed, depth.seal_bytes_max)?;
+    let (last_base, last_bytes, live) = (*last_base, *last_bytes, depth.live);
+    Ok(Surveyed { meta, keys, witness, sealed, sealed_checked, last_base, last_bytes, live })
+}
 
-    let path = segment::path(dir, *last_base);
-    let bytes = read_whole(io, &path)?;
-    let header = segment::check_header(&bytes, bytes.len() as u64, &path, *last_base, &meta.meta.ledger_id)?;
-    check_follows(dir, sealed.last(), &header, &path)?;
-    let before = sealed.last().map_or(i64::MIN, |before| before.seal.last_recorded_at_ns);
-    let scan = Scan { io, keys: &keys, sealed: &sealed, witness: &witness, live: depth.live };
-    let last = scan.last_segment(path, header, bytes, before)?;
-    Ok(Survey { meta, keys, witness, sealed, sealed_checked, last })
+impl Surveyed {
+    /// Reads the last segment and walks its frames.
+    pub fn last_segment(&self, io: &dyn Io, dir: &Path) -> Result<Last, LogError> {
+        let Self { meta, keys, witness, sealed, last_base, .. } = self;
+        let path = segment::path(dir, *last_base);
+        let bytes = read_whole(io, &path)?;
+        let header = segment::check_header(&bytes, bytes.len() as u64, &path, *last_base, &meta.meta.ledger_id)?;
+        check_follows(dir, sealed.last(), &header, &path)?;
+        let before = sealed.last().map_or(i64::MIN, |before| before.seal.last_recorded_at_ns);
+        let scan = Scan { io, keys, sealed, witness, live: self.live };
+        scan.last_segment(path, header, bytes, before)
+    }
+
+    pub fn with(self, last: Last) -> Survey {
+        let Self { meta, keys, witness, sealed, sealed_checked, .. } = self;
+        Survey { meta, keys, witness, sealed, sealed_checked, last }
+    }
 }
 
 /// META, or which of the errors its absence means.
@@ -220,11 +253,15 @@ pub(crate) fn check_follows(
 fn check_seals(io: &dyn Io, keys: &Keys, sealed: &[Sealed], bytes_max: u64) -> Result<usize, LogError> {
     let mut left = bytes_max;
     let mut checked = 0;
+    let mut buffer = Vec::new();
     for (place, segment) in sealed.iter().enumerate().rev() {
         let Some(rest) = left.checked_sub(segment.header.segment_size) else { break };
         left = rest;
-        let bytes = read_whole(io, &segment.path)?;
-        check_sealed_bytes(keys, segment, &bytes, sealed.get(place.wrapping_sub(1)))?;
+        let file = io.open(&segment.path, OpenMode::Read).map_err(LogError::io("open", &segment.path))?;
+        if !matches_seal(file.as_ref(), segment, &mut buffer)? {
+            let bytes = read_whole(io, &segment.path)?;
+            check_sealed_bytes(keys, segment, &bytes, sealed.get(place.wrapping_sub(1)))?;
+        }
         checked += 1;
     }
     Ok(checked)
@@ -244,6 +281,27 @@ pub(crate) fn check_sealed_bytes(
         return Ok(());
     }
     Err(first_difference(keys, segment, bytes, before))
+}
+
+/// Whether a closed segment hashes to what its seal says, read in pieces that stay in the cache. If it does not, or ends early,
+/// the frames tell where.
+pub(crate) fn matches_seal(file: &dyn IoFile, segment: &Sealed, buffer: &mut Vec<u8>) -> Result<bool, LogError> {
+    /// A power of two, so that BLAKE3 takes whole subtrees of it.
+    const PIECE: usize = 256 << 10;
+    let limit = segment.header.limit();
+    buffer.resize(PIECE, 0);
+    let mut hasher = blake3::Hasher::new();
+    let mut at = 0;
+    while at < limit {
+        let piece = &mut buffer[..PIECE.min(limit - at)];
+        let read = file.read_at(piece, at as u64).map_err(LogError::io("read", &segment.path))?;
+        if read < piece.len() {
+            return Ok(false);
+        }
+        hasher.update(piece);
+        at += read;
+    }
+    Ok(hasher.finalize() == blake3::Hash::from_bytes(segment.seal.blake3))
 }
 
 /// Where a sealed segment that does not match its seal goes wrong.

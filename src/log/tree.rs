@@ -61,13 +61,6 @@ impl Tree {
         let Some(last) = peaks.next() else { return Sha256::digest([]).into() };
         peaks.fold(*last, |right, left| node_hash(left, &right))
     }
-
-    /// Makes this the same as `other` without allocating.
-    pub(crate) fn copy_from(&mut self, other: &Tree) {
-        self.size = other.size;
-        self.peaks.clear();
-        self.peaks.extend_from_slice(&other.peaks);
-    }
 }
 
 /// SHA-256(0x00 ‖ leaf).

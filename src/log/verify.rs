@@ -10,7 +10,7 @@ use super::error::LogError;
 use super::follow::survey_unlocked;
 use super::frame::{Bad, Keys};
 use super::judge::Verdict;
-use super::recovery::{Sealed, Survey, check_sealed_bytes};
+use super::recovery::{self, Depth, Sealed, Survey, Surveyed, check_sealed_bytes, matches_seal};
 use super::segment::HEADER;
 use super::tree::Hash;
 use super::walk::Position;
@@ -80,34 +80,64 @@ pub struct TornTail {
 /// # Errors
 /// The first damage in order of seq, with file, offset and seq; or what kept a file from being read.
 pub fn verify(io: &Arc<dyn Io>, dir: &Path, options: VerifyOptions<'_>) -> Result<VerifyReport, LogError> {
+    if options.threads > 1
+        && let Some(outcome) = verify_at_once(io.as_ref(), dir, &options)
+    {
+        return outcome;
+    }
     let (survey, live) = survey_unlocked(io.as_ref(), dir, 0)?;
     let total = survey.sealed.iter().map(|it| it.header.segment_size).sum::<u64>() + survey.last.header.segment_size;
-    let work = Work {
-        io: io.as_ref(),
-        survey: &survey,
-        options: &options,
-        next: AtomicUsize::new(0),
-        done: AtomicU64::new(0),
-        total,
-        first_error: Mutex::new(None),
-    };
-    if options.threads <= 1 || survey.sealed.len() <= 1 {
+    let work = Work::new(io.as_ref(), &survey.keys, &survey.sealed, &options, total);
+    std::thread::scope(|scope| {
+        for _ in 1..options.threads.min(survey.sealed.len()) {
+            scope.spawn(|| work.run());
+        }
         work.run();
-    } else {
-        std::thread::scope(|scope| {
-            for _ in 0..options.threads.min(survey.sealed.len()) {
-                scope.spawn(|| work.run());
-            }
-        });
+    });
+    work.first_error()?;
+    conclude(&survey, dir, live, total, &options)
+}
+
+/// [`verify`] of a log that nobody writes to: the closed segments are checked while the last one, whose frames only a walk can
+/// tell, is surveyed. `None` when a writer was or came to work, or anything is wrong with what a survey looks at: then what was
+/// seen may be a change in progress, and a survey that knows of those looks again.
+fn verify_at_once(io: &dyn Io, dir: &Path, options: &VerifyOptions<'_>) -> Option<Result<VerifyReport, LogError>> {
+    let is_held = || !matches!(io.lock_holder(&dir.join("LOCK")), Ok(None));
+    if is_held() {
+        return None;
     }
-    if let Some((_, error)) = work.first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
+    let begun = recovery::begin_survey(io, dir, Depth { live: false, seal_bytes_max: 0 }).ok()?;
+    let Surveyed { keys, sealed, last_bytes, .. } = &begun;
+    let total = sealed.iter().map(|it| it.header.segment_size).sum::<u64>() + last_bytes;
+    let work = Work::new(io, keys, sealed, options, total);
+    let last = std::thread::scope(|scope| {
+        for _ in 1..options.threads.min(sealed.len() + 1) {
+            scope.spawn(|| work.run());
+        }
+        let last = begun.last_segment(io, dir);
+        work.run();
+        last
+    });
+    let checked = work.first_error();
+    let survey = begun.with(last.ok()?);
+    if is_held() || survey.refusal(dir).is_some() {
+        return None;
     }
+    Some(checked.and_then(|()| conclude(&survey, dir, false, total, options)))
+}
+
+fn conclude(
+    survey: &Survey,
+    dir: &Path,
+    live: bool,
+    total: u64,
+    options: &VerifyOptions<'_>,
+) -> Result<VerifyReport, LogError> {
     if let Some(error) = survey.refusal(dir) {
         return Err(error);
     }
     (options.progress)(total, total);
-    Ok(report(&survey, live, total, options.quick))
+    Ok(report(survey, live, total, options.quick))
 }
 
 fn report(survey: &Survey, live: bool, bytes: u64, quick: bool) -> VerifyReport {
@@ -132,7 +162,8 @@ fn report(survey: &Survey, live: bool, bytes: u64, quick: bool) -> VerifyReport 
 
 struct Work<'a> {
     io: &'a dyn Io,
-    survey: &'a Survey,
+    keys: &'a Keys,
+    sealed: &'a [Sealed],
     options: &'a VerifyOptions<'a>,
     next: AtomicUsize,
     done: AtomicU64,
@@ -141,18 +172,23 @@ struct Work<'a> {
     first_error: Mutex<Option<(usize, LogError)>>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(io: &'a dyn Io, keys: &'a Keys, sealed: &'a [Sealed], options: &'a VerifyOptions<'a>, total: u64) -> Self {
+        let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { io, keys, sealed, options, next, done, total, first_error: Mutex::new(None) }
+    }
+
     fn run(&self) {
         let mut buffer = Vec::new();
         loop {
             let place = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(segment) = self.survey.sealed.get(place) else { return };
-            if self.first_error().as_ref().is_some_and(|(first, _)| *first < place) {
+            let Some(segment) = self.sealed.get(place) else { return };
+            if self.earliest().as_ref().is_some_and(|(first, _)| *first < place) {
                 return;
             }
-            let before = place.checked_sub(1).and_then(|before| self.survey.sealed.get(before));
+            let before = place.checked_sub(1).and_then(|before| self.sealed.get(before));
             if let Err(error) = self.check(segment, before, &mut buffer) {
-                let mut first = self.first_error();
+                let mut first = self.earliest();
                 if first.as_ref().is_none_or(|(first, _)| place < *first) {
                     *first = Some((place, error));
                 }
@@ -163,24 +199,30 @@ impl Work<'_> {
         }
     }
 
-    fn first_error(&self) -> std::sync::MutexGuard<'_, Option<(usize, LogError)>> {
+    fn first_error(&self) -> Result<(), LogError> {
+        self.earliest().take().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    fn earliest(&self) -> std::sync::MutexGuard<'_, Option<(usize, LogError)>> {
         self.first_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check(&self, segment: &Sealed, before: Option<&Sealed>, buffer: &mut Vec<u8>) -> Result<(), LogError> {
         let path = &segment.path;
         let file = self.io.open(path, OpenMode::Read).map_err(LogError::io("open", path))?;
+        if self.options.quick && matches_seal(file.as_ref(), segment, buffer)? {
+            return Ok(());
+        }
         buffer.resize(segment.header.segment_size as usize, 0);
         let read = file.read_at(buffer, 0).map_err(LogError::io("read", path))?;
         let bytes = &buffer[..read];
         if read < buffer.len() {
             return Err(LogError::damaged(path, read, segment.header.base_seq));
         }
-        if self.options.quick {
-            return check_sealed_bytes(&self.survey.keys, segment, bytes, before);
+        if !self.options.quick {
+            check_frames(self.keys, segment, bytes, before)?;
         }
-        check_frames(&self.survey.keys, segment, bytes, before)?;
-        check_sealed_bytes(&self.survey.keys, segment, bytes, before)
+        check_sealed_bytes(self.keys, segment, bytes, before)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The one writer of a log: groups of frames, made durable together.
 //!
 //! [`LogWriter::append`] encodes, hashes and chains a frame into the group in memory; [`LogWriter::commit`] makes the
-//! group durable and lets readers see it.
+//! group durable and lets readers see it. No frame holds anything of the tree, so its leaves are hashed while the disk
+//! already writes the group.
 //!
 //! Invariants
 //! - INVARIANT: a group is written only after the flush of the group before has returned.
@@ -159,9 +160,9 @@ pub struct LogWriter {
     pub(super) last_seq: u64,
     pub(super) last_at_ns: i64,
     pub(super) head: Hash,
-    pub(super) tree: Tree,
     pub(super) group: Vec<u8>,
-    pub(super) group_frames: usize,
+    /// Where each frame begins in `group`.
+    pub(super) group_starts: Vec<usize>,
     pub(super) group_first_at_ns: i64,
     pub(super) poisoned: bool,
     /// Last, so that everything else is gone when the lock is let go.
@@ -205,12 +206,17 @@ impl LogWriter {
 
     /// RFC 6962 root over all frames appended.
     pub fn tree_root(&self) -> [u8; 32] {
-        self.tree.root()
+        if self.group_starts.is_empty() {
+            return self.base.tree.root();
+        }
+        let mut tree = self.base.tree.clone();
+        self.grow(&mut tree);
+        tree.root()
     }
 
     /// Frames in the group in hand.
     pub fn group_frames(&self) -> usize {
-        self.group_frames
+        self.group_starts.len()
     }
 
     /// Bytes of the group in hand.
@@ -237,8 +243,8 @@ impl LogWriter {
     /// Whether a payload of this length still goes into the group in hand.
     pub fn group_has_room(&self, payload_len: usize) -> bool {
         let area = segment::limit(self.options.segment_bytes) - HEADER;
-        self.group_frames == 0
-            || self.group_frames < GROUP_FRAMES_MAX
+        self.group_starts.is_empty()
+            || self.group_starts.len() < GROUP_FRAMES_MAX
                 && self.group.len() + frame::frame_len(payload_len) <= GROUP_BYTES_MAX.min(area)
     }
 
@@ -256,20 +262,18 @@ impl LogWriter {
         }
         let payload_len = self.check_frame(&frame)?;
         if !self.group_has_room(payload_len) {
-            return Err(LogError::GroupFull { frames: self.group_frames });
+            return Err(LogError::GroupFull { frames: self.group_starts.len() });
         }
         self.secure_room(frame::frame_len(payload_len), frame.urgent)?;
         let seq = self.last_seq + 1;
-        if self.group_frames == 0 {
+        if self.group_starts.is_empty() {
             self.group_first_at_ns = frame.recorded_at_ns;
         }
         let place = Place { seq, group_first_seq: self.base.seq + 1, prev_hash: self.head };
-        let start = self.group.len();
+        self.group_starts.push(self.group.len());
         self.head = frame::encode(&mut self.group, &self.published.keys, &frame, &place);
-        self.tree.push(frame::leaf_of(&self.group[start..], &self.head));
         self.last_seq = seq;
         self.last_at_ns = frame.recorded_at_ns;
-        self.group_frames += 1;
         Ok(seq)
     }
 
@@ -309,11 +313,25 @@ impl LogWriter {
     /// Drops the group in hand, as if it had never been appended.
     pub fn discard_group(&mut self) {
         self.group.clear();
-        self.group_frames = 0;
+        self.group_starts.clear();
         self.last_seq = self.base.seq;
         self.last_at_ns = self.base.recorded_at_ns;
         self.head = self.base.head;
-        self.tree.copy_from(&self.base.tree);
+    }
+
+    /// Adds the leaves of the group in hand to `tree`.
+    fn grow(&self, tree: &mut Tree) {
+        let ends = self.group_starts.iter().skip(1).copied().chain([self.group.len()]);
+        for (start, end) in self.group_starts.iter().zip(ends) {
+            tree.push(frame::leaf_of(&self.group[*start..end]));
+        }
+    }
+
+    /// Takes the leaves of the group in hand, which was written, into the tree.
+    pub(super) fn grow_tree(&mut self) {
+        let mut tree = std::mem::take(&mut self.base.tree);
+        self.grow(&mut tree);
+        self.base.tree = tree;
     }
 
     pub(super) fn poison_on_error<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {

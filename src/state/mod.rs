@@ -174,6 +174,11 @@ impl State {
         key.status(now, self.org(key.org).is_some_and(|org| org.suspended))
     }
 
+    /// [`State::status`] of a key that is only looked at.
+    pub fn status_of(&self, key: &KeyView<'_>, now: Time) -> KeyStatus {
+        key.status(now, self.org(key.org()).is_some_and(|org| org.suspended))
+    }
+
     // Orgs and providers
 
     pub fn org(&self, org: OrgUid) -> Option<&Arc<OrgRecord>> {

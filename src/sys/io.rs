@@ -69,6 +69,12 @@ pub trait IoFile: Send + Sync + fmt::Debug {
     /// After an error nothing is known of what reached the disk, and a second call proves nothing.
     fn datasync(&self) -> io::Result<()>;
 
+    /// A hint: the disk may begin now with what was written there, and [`IoFile::datasync`], which is still needed, then waits
+    /// for less. Nothing is promised and nothing can fail.
+    fn begin_writing(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// Length in bytes.
     ///
     /// # Errors

@@ -4,8 +4,10 @@
 #![expect(clippy::disallowed_methods, reason = "this is where files are opened")]
 
 use super::io::{Entry, FileId, Io, IoFile, LockHeld, LockToken, OpenMode};
+use rustix::fs::Advice;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +39,12 @@ impl IoFile for RealFile {
 
     fn datasync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn begin_writing(&self, offset: u64, len: u64) {
+        // On Linux this hands the dirty pages of the range to the disk without waiting. It then lets go of those pages of it that
+        // are clean: none, as they are under way; if one should be, the next reader reads it again. An error is no loss.
+        let _ = rustix::fs::fadvise(&self.0, offset, NonZeroU64::new(len), Advice::DontNeed);
     }
 
     fn len(&self) -> io::Result<u64> {

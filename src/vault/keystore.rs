@@ -19,14 +19,14 @@ use super::slots::{DamagedSlot, Slots, each, offset, runs};
 use super::{LedgerId, VaultDice};
 use crate::model::{AccessKeyId, KeyUid};
 use crate::sys::{Io, OpenMode};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Slots a new keystore has: 128 KiB.
 const SLOTS_MIN: u32 = 256;
-/// Slots a keystore grows by at most: 4 MiB.
+/// Slots a keystore grows by at most: 4 MiB. Below that by half of what it has: each time costs a flush.
 const GROW_SLOTS_MAX: u32 = 8192;
 
 /// What was found when a keystore was opened or inspected.
@@ -76,6 +76,8 @@ pub struct Keystore {
     ledger_id: LedgerId,
     current: Generation,
     slots: Slots,
+    /// Put and not yet written: neighbours go to the file in one write.
+    unwritten: BTreeMap<u32, [u8; SLOT_BYTES]>,
     poisoned: bool,
 }
 
@@ -105,7 +107,7 @@ impl Keystore {
         let id = vault_key.id();
         let current = Generation::make_keystore(&*io, folder, sealer, ledger_id, id, std::iter::empty(), SLOTS_MIN)?;
         let slots = Slots::scan(&*current.file, &current.path)?;
-        Ok(Keystore { io, folder: folder.to_path_buf(), ledger_id, current, slots, poisoned: false })
+        Ok(Self::over(io, folder, ledger_id, current, slots))
     }
 
     /// Opens the newest complete generation, then overwrites and removes every other file of the keystore.
@@ -133,7 +135,12 @@ impl Keystore {
             io.sync_dir(folder).map_err(VaultError::io("sync", folder))?;
         }
         let report = report(number, current.vault_key, &slots, &current.path, removed);
-        Ok((Keystore { io, folder: folder.to_path_buf(), ledger_id, current, slots, poisoned: false }, report))
+        Ok((Self::over(io, folder, ledger_id, current, slots), report))
+    }
+
+    fn over(io: Arc<dyn Io>, folder: &Path, ledger_id: LedgerId, current: Generation, slots: Slots) -> Keystore {
+        let (folder, unwritten) = (folder.to_path_buf(), BTreeMap::new());
+        Keystore { io, folder, ledger_id, current, slots, unwritten, poisoned: false }
     }
 
     pub fn generation(&self) -> u64 {
@@ -159,7 +166,7 @@ impl Keystore {
         self.current.sealer.clone()
     }
 
-    /// Writes a sealed secret into a free slot; it is durable after [`Keystore::sync`].
+    /// Puts a sealed secret into a free slot; it is written and durable after [`Keystore::sync`].
     ///
     /// # Errors
     /// [`VaultError::AlreadyStored`], [`VaultError::StaleSeal`], [`VaultError::Poisoned`], and [`VaultError::Io`]: a
@@ -178,9 +185,25 @@ impl Keystore {
         let Some(index) = self.slots.free.pop_first() else {
             return Err(VaultError::Poisoned { path: self.current.path.clone() });
         };
-        let written = self.current.file.write_all_at(&sealed.bytes, offset(index));
-        self.poison_on(written.map_err(VaultError::io("write", &self.current.path)))?;
+        self.unwritten.insert(index, sealed.bytes);
         self.slots.table.insert(key, index);
+        Ok(())
+    }
+
+    /// Writes what was put, a run of neighbours at a time.
+    fn write_out(&mut self) -> Result<(), VaultError> {
+        let mut run = Vec::new();
+        while let Some((first, bytes)) = self.unwritten.pop_first() {
+            run.clear();
+            run.extend_from_slice(&bytes);
+            let mut next = first + 1;
+            while let Some(bytes) = self.unwritten.remove(&next) {
+                run.extend_from_slice(&bytes);
+                next += 1;
+            }
+            let written = self.current.file.write_all_at(&run, offset(first));
+            self.poison_on(written.map_err(VaultError::io("write", &self.current.path)))?;
+        }
         Ok(())
     }
 
@@ -190,6 +213,7 @@ impl Keystore {
     /// [`VaultError::Io`]: whether they are on disk is unknown, so the log must not speak of them.
     pub fn sync(&mut self) -> Result<(), VaultError> {
         self.check_writable()?;
+        self.write_out()?;
         let synced = self.current.file.datasync();
         self.poison_on(synced.map_err(VaultError::io("sync", &self.current.path)))
     }
@@ -204,7 +228,7 @@ impl Keystore {
             return Ok(());
         }
         self.check_writable()?;
-        let more = (slots - free).max((self.slots.count / 8).clamp(SLOTS_MIN, GROW_SLOTS_MAX));
+        let more = (slots - free).max((self.slots.count / 2).clamp(SLOTS_MIN, GROW_SLOTS_MAX));
         let len = u64::from(more) * SLOT_BYTES as u64;
         // Beyond the last slot nothing is known to anybody: a failed write there spoils nothing.
         write_zeros(&*self.current.file, &self.current.path, offset(self.slots.count), len)?;
@@ -229,7 +253,8 @@ impl Keystore {
     /// As [`Keystore::secret`].
     pub fn opened(&self, uid: KeyUid, version: u32, access_key_id: &AccessKeyId) -> Result<Opened, VaultError> {
         let Generation { file, path, sealer, .. } = &self.current;
-        self.slots.open(&**file, path, sealer, (uid, version), access_key_id)
+        let unwritten = self.slots.table.get(&(uid, version)).and_then(|index| self.unwritten.get(index));
+        self.slots.open(&**file, path, sealer, (uid, version), access_key_id, unwritten)
     }
 
     /// Whether a slot for this version is there. Does not open it.
@@ -275,7 +300,7 @@ impl Keystore {
     /// Visits every slot that is not free; `None` where it cannot be read.
     fn each_slot(&self, mut visit: impl FnMut(u32, Option<&Slot>)) -> Result<(), VaultError> {
         each(&*self.current.file, 0..self.slots.count, |index, bytes| {
-            match bytes.map(Slot::decode) {
+            match self.unwritten.get(&index).or(bytes).map(Slot::decode) {
                 Some(Read::Free) => {}
                 Some(Read::Sealed(slot)) => visit(index, Some(&slot)),
                 Some(Read::Damaged(_)) | None => visit(index, None),
@@ -291,6 +316,7 @@ impl Keystore {
     /// [`VaultError::Io`], [`VaultError::Poisoned`]: whether they are gone is unknown. Reopen and shred again.
     pub fn shred(&mut self, versions: &[(KeyUid, u32)]) -> Result<u32, VaultError> {
         self.check_writable()?;
+        self.write_out()?;
         let mut indexes: Vec<u32> = versions.iter().filter_map(|key| self.slots.table.remove(key)).collect();
         // A damaged slot may still hold most of a secret.
         let claimed =
@@ -316,6 +342,7 @@ impl Keystore {
     /// [`VaultError::Io`], [`VaultError::Poisoned`].
     pub fn reconcile(&mut self, referenced: impl IntoIterator<Item = (KeyUid, u32)>) -> Result<Reconciled, VaultError> {
         self.check_writable()?;
+        self.write_out()?;
         let mut known = vec![false; self.slots.count as usize];
         let mut missing = Vec::new();
         for key in referenced {
@@ -363,6 +390,7 @@ impl Keystore {
     /// [`VaultError::Io`]: before the new pair is complete, the old one stays in force.
     pub fn rekey(&mut self, new_vault_key: &VaultKey, dice: &mut dyn VaultDice) -> Result<Rekeyed, VaultError> {
         self.check_writable()?;
+        self.write_out()?;
         let Some(number) = self.current.number.checked_add(1) else {
             let what = "there is no generation after the last";
             return Err(VaultError::Damaged { path: self.current.path.clone(), offset: 32, what });

@@ -80,7 +80,7 @@ impl KeystoreReader {
 
     fn attempt(&self, key: (KeyUid, u32), access_key_id: &AccessKeyId) -> Result<Opened, VaultError> {
         let Generation { file, path, sealer, .. } = &self.current;
-        self.slots.open(&**file, path, sealer, key, access_key_id)
+        self.slots.open(&**file, path, sealer, key, access_key_id, None)
     }
 }
 

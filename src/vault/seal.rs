@@ -60,6 +60,14 @@ pub struct SealedSlot {
     pub commitment: [u8; 32],
 }
 
+impl SealedSlot {
+    /// The generation of the keystore it was sealed for.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
 impl fmt::Debug for SealedSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealedSlot({} version {})", self.access_key_id, self.version)

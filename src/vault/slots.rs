@@ -130,7 +130,7 @@ impl Slots {
             .collect()
     }
 
-    /// Takes one secret out of its slot.
+    /// Takes one secret out of its slot; `unwritten` is what will be written there.
     ///
     /// # Errors
     /// [`VaultError::UnknownVersion`] without a slot, [`VaultError::SlotDamaged`] when it does not open for this key.
@@ -141,6 +141,7 @@ impl Slots {
         sealer: &Sealer,
         key: (KeyUid, u32),
         access_key_id: &AccessKeyId,
+        unwritten: Option<&[u8; SLOT_BYTES]>,
     ) -> Result<Opened, VaultError> {
         let (uid, version) = key;
         let damaged_at = |index| VaultError::SlotDamaged {
@@ -157,7 +158,13 @@ impl Slots {
             });
         };
         let mut bytes = [0; SLOT_BYTES];
-        let read = file.read_at(&mut bytes, offset(index)).map_err(VaultError::io("read", path))?;
+        let read = match unwritten {
+            Some(unwritten) => {
+                bytes = *unwritten;
+                SLOT_BYTES
+            }
+            None => file.read_at(&mut bytes, offset(index)).map_err(VaultError::io("read", path))?,
+        };
         match Slot::decode(&bytes) {
             Read::Sealed(slot)
                 if read == SLOT_BYTES

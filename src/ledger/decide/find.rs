@@ -56,21 +56,18 @@ pub(super) fn key(state: &State, id: &AccessKeyId) -> Result<KeyRecord, Refusal>
     state.key(id.as_str()).filter(|key| !key.is_deleted()).ok_or_else(|| Refusal::not_found(Noun::Key, id))
 }
 
-/// A key of this org.
-pub(super) fn key_in(state: &State, of: OrgUid, id: &AccessKeyId) -> Result<KeyRecord, Refusal> {
-    org(state, of)?;
-    let key = key(state, id)?;
-    if key.org == of { Ok(key) } else { Err(Refusal::not_found(Noun::Key, id)) }
-}
-
 /// Whom a target names.
 pub(super) fn holder(state: &State, of: OrgUid, target: &Target) -> Result<Holder, Refusal> {
     Ok(match target {
         Target::User(name) => Holder::User(user(state, of, name)?.user),
         Target::Group(name) => Holder::Group(group(state, of, name)?.group),
         Target::Key(id) => {
-            let key = key_in(state, of, id)?;
-            Holder::Key(key.id.uid(crate::model::id::World::Live))
+            org(state, of)?;
+            let is_here = state.with_key(id.as_str(), |key| !key.is_deleted() && key.org() == of);
+            if is_here != Some(true) {
+                return Err(Refusal::not_found(Noun::Key, id));
+            }
+            Holder::Key(id.uid(crate::model::id::World::Live))
         }
     })
 }

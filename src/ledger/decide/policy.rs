@@ -14,7 +14,7 @@ use crate::policy::managed::{ALL, Managed};
 use crate::policy::{Document, DocumentKind, size_non_blank};
 use crate::state::{KeyStatus, PolicyRecord, State};
 use compact_str::CompactString;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A policy that exists in every org.
@@ -178,54 +178,64 @@ fn delete(ask: Ask<'_>, org: OrgUid, policy: &str, force: bool) -> Events {
     Ok(events)
 }
 
-/// What a holder has of policies.
+/// What a holder has of inline policies.
 struct Held {
-    attached: BTreeSet<PolicyUid>,
     inline: BTreeMap<CompactString, Arc<str>>,
     name: CompactString,
 }
 
 fn held(state: &State, holder: Holder) -> Held {
-    let nothing = || Held { attached: BTreeSet::new(), inline: BTreeMap::new(), name: CompactString::default() };
+    let nothing = || Held { inline: BTreeMap::new(), name: CompactString::default() };
     match holder {
-        Holder::User(uid) => state.user(uid).map_or_else(nothing, |user| Held {
-            attached: user.attached.clone(),
-            inline: user.inline.clone(),
-            name: user.name.clone(),
-        }),
-        Holder::Group(uid) => state.group(uid).map_or_else(nothing, |group| Held {
-            attached: group.attached.clone(),
-            inline: group.inline.clone(),
-            name: group.name.clone(),
-        }),
-        Holder::Key(uid) => state.key_by_uid(uid).map_or_else(nothing, |key| Held {
-            attached: key.rights().attached.iter().copied().collect(),
-            inline: key.rights().inline.clone(),
-            name: shown(&key.id),
-        }),
+        Holder::User(uid) => {
+            state.user(uid).map_or_else(nothing, |user| Held { inline: user.inline.clone(), name: user.name.clone() })
+        }
+        Holder::Group(uid) => state
+            .group(uid)
+            .map_or_else(nothing, |group| Held { inline: group.inline.clone(), name: group.name.clone() }),
+        Holder::Key(uid) => state
+            .key_by_uid(uid)
+            .map_or_else(nothing, |key| Held { inline: key.rights().inline.clone(), name: shown(&key.id) }),
     }
 }
 
 /// A key that is gone for ever gets no new rights; taking rights away stays possible.
 fn refuse_revoked(ask: Ask<'_>, target: &Target) -> Result<(), Refusal> {
     if let Target::Key(id) = target {
-        let key = find::key(ask.state, id)?;
-        if ask.state.status(&key, ask.fresh.now) == KeyStatus::Revoked {
-            return Err(super::key::revoked(&key, "given rights"));
+        let status = ask.state.with_key(id.as_str(), |key| ask.state.status_of(key, ask.fresh.now));
+        if status == Some(KeyStatus::Revoked) {
+            return Err(super::key::revoked(&find::key(ask.state, id)?, "given rights"));
         }
     }
     Ok(())
 }
 
+/// How many policies are attached to a target that is there, and whether `policy` is among them. Asked for every attach and
+/// detach, so nothing is copied.
+fn attached(state: &State, target: &Target, holder: Holder, policy: PolicyUid) -> (usize, bool) {
+    let found = match (target, holder) {
+        (_, Holder::User(uid)) => state.user(uid).map(|it| (it.attached.len(), it.attached.contains(&policy))),
+        (_, Holder::Group(uid)) => state.group(uid).map(|it| (it.attached.len(), it.attached.contains(&policy))),
+        (Target::Key(id), Holder::Key(_)) => state.with_key(id.as_str(), |key| {
+            let attached = &key.rights().attached;
+            (attached.len(), attached.contains(&policy))
+        }),
+        (Target::User(_) | Target::Group(_), Holder::Key(_)) => None,
+    };
+    found.unwrap_or((0, false))
+}
+
 pub(super) fn attach(ask: Ask<'_>, org: OrgUid, policy: &str, to: &Target) -> Events {
     let holder = find::holder(ask.state, org, to)?;
     let policy = find::attachable(ask.state, org, policy)?;
-    let held = held(ask.state, holder);
-    if held.attached.contains(&policy) {
+    let (count, has_it) = attached(ask.state, to, holder, policy);
+    if has_it {
         return Ok(Vec::new());
     }
     refuse_revoked(ask, to)?;
-    check_room(held.attached.len(), &held.name)?;
+    if count >= ATTACHED_POLICIES_MAX {
+        check_room(count, &held(ask.state, holder).name)?;
+    }
     Ok(vec![Event::PolicyAttached { policy, holder }])
 }
 
@@ -240,7 +250,7 @@ pub(super) fn check_room(attached: usize, of: &str) -> Result<(), Refusal> {
 pub(super) fn detach(ask: Ask<'_>, org: OrgUid, name: &str, from: &Target) -> Events {
     let holder = find::holder(ask.state, org, from)?;
     let policy = find::attachable(ask.state, org, name)?;
-    if !held(ask.state, holder).attached.contains(&policy) {
+    if !attached(ask.state, from, holder, policy).1 {
         return Err(Refusal::not_found(Noun::Attachment, name));
     }
     Ok(vec![Event::PolicyDetached { policy, holder }])
