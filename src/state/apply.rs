@@ -209,7 +209,7 @@ impl State {
     fn create_key(&mut self, at: At, created: &KeyBrief<'_>, imported: bool) {
         let Some(org) = at.org else { return };
         let root = Arc::make_mut(&mut self.root);
-        let owner = root.numbers.owner(self.keys.table(), org, created.owner);
+        let owner = self.keys.owner(&mut root.numbers, org, created.owner);
         let number = self.keys.insert(created.key, new_key(at, owner, created, imported));
         if let (Some(number), Some(index)) = (number, &mut root.index) {
             index.owned.insert(owner, number);

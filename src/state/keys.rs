@@ -4,10 +4,15 @@
 //!
 //! Not here: how the table does that (`table`).
 
+use super::index::Numbers;
 use super::key::KeyView;
 use super::packed::{KeyDraft, Packed};
+pub(super) use super::table::KeyHasher;
 use super::table::{Found, KeyTable, Pins};
-use crate::model::{KeyUid, Seq};
+use crate::model::brief::OwnerBrief;
+use crate::model::{KeyUid, OrgUid, Seq, UserUid};
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Where a state's keys are.
@@ -18,6 +23,21 @@ pub(super) struct Keys {
     pins: Option<Arc<Pins>>,
     /// Of a table of its own: how many keys hold each policy, by its number.
     held: Vec<u32>,
+    users: Users,
+}
+
+/// Numbers of users that were asked for lately, so that a replay need not look each up in a persistent map.
+#[derive(Default)]
+struct Users(HashMap<UserUid, (OrgUid, u32), RandomState>);
+
+/// Users remembered before all are forgotten.
+const USERS_MAX: usize = 1 << 16;
+
+impl Clone for Users {
+    /// A copy begins without memories.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Keys {
@@ -27,7 +47,17 @@ impl Keys {
 
     /// What readers and writer share.
     pub(super) fn shared(table: Arc<KeyTable>, pins: Arc<Pins>) -> Self {
-        Self { table, pins: Some(pins), held: Vec::new() }
+        Self { table, pins: Some(pins), ..Self::default() }
+    }
+
+    /// What hashes uids for this table, for another thread.
+    pub(super) fn hasher(&self) -> KeyHasher {
+        self.table.hasher()
+    }
+
+    /// Loads where keys of these hashes are or will be, so that cache misses overlap.
+    pub(super) fn approach(&self, hashes: impl Iterator<Item = u32>) {
+        std::hint::black_box(hashes.filter_map(|hash| self.table.approach(hash)).fold(0, |all, number| all ^ number));
     }
 
     /// Lets readers in: from now on past records are kept for them.
@@ -62,10 +92,27 @@ impl Keys {
         }
     }
 
+    /// The number of an owner, a new one if it has none.
+    pub(super) fn owner(&mut self, numbers: &mut Numbers, org: OrgUid, owner: OwnerBrief<'_>) -> u32 {
+        let OwnerBrief::User(user) = owner else { return numbers.owner(&self.table, org, owner) };
+        if let Some((of, number)) = self.users.0.get(&user)
+            && *of == org
+        {
+            return *number;
+        }
+        let number = numbers.owner(&self.table, org, owner);
+        if self.users.0.len() >= USERS_MAX {
+            self.users.0.clear();
+        }
+        self.users.0.insert(user, (org, number));
+        number
+    }
+
     /// To be called before anything is changed.
     pub(super) fn make_own(&mut self) {
         if self.pins.is_none() && Arc::strong_count(&self.table) > 1 {
             self.table = Arc::new(self.table.duplicate());
+            self.users = Users::default();
         }
     }
 
@@ -74,9 +121,9 @@ impl Keys {
         self.table.insert(uid, draft)
     }
 
-    /// Adds a key that is known not to be there.
-    pub(super) fn insert_new(&mut self, uid: KeyUid, draft: KeyDraft) {
-        self.table.insert_new(self.table.hash(uid), draft);
+    /// Adds a key that is known not to be there, by the hash of its uid.
+    pub(super) fn insert_new(&mut self, hash: u32, draft: KeyDraft) {
+        self.table.insert_new(hash, draft);
     }
 
     pub(super) fn number(&self, uid: KeyUid) -> Option<u32> {

@@ -256,6 +256,10 @@ impl Packed {
         packed
     }
 
+    pub(super) fn set_owner(&mut self, owner: u32) {
+        self.0[ID + 2] = self.0[ID + 2] & u64::from(u32::MAX) | u64::from(owner) << 32;
+    }
+
     pub(super) fn set_since(&mut self, seq: Seq) {
         self.0[SINCE] = seq.0;
     }

@@ -28,13 +28,14 @@
 
 use super::evidence::{Evidence, KeyUse};
 use super::key::{KeyMore, KeyRights, KeyView, Marks};
-use super::keys::Keys;
+use super::keys::{KeyHasher, Keys};
 use super::packed::{KeyDraft, KeyWords, Packed};
 use super::record::{
     FindingRecord, GroupRecord, OrgRecord, PolicyRecord, ProviderRecord, TokenRecord, TokenSeen, UserRecord,
 };
 use super::root::{Root, folded};
 use super::{PROJECTION, State};
+use crate::model::brief::OwnerBrief;
 use crate::model::codec::{CodecError, decode_value, encode_value};
 use crate::model::cursor::Cursor;
 use crate::model::event::EvidenceChange;
@@ -158,10 +159,14 @@ impl State {
         let body = bytes
             .get(HEADER_BYTES..bytes.len().saturating_sub(HASH_BYTES))
             .ok_or(SnapshotError::Damaged { why: "cut short" })?;
-        if blake3::hash(body).as_bytes() != &header.state_hash {
+        let (state, is_right) = std::thread::scope(|scope| {
+            let hashed = scope.spawn(|| blake3::hash(body).as_bytes() == &header.state_hash);
+            (Self::from_body(body), hashed.join().unwrap_or(false))
+        });
+        if !is_right {
             return Err(SnapshotError::Damaged { why: "state hash" });
         }
-        let state = Self::from_body(body)?;
+        let state = state?;
         if state.seq() != header.seq {
             return Err(SnapshotError::Damaged { why: "seq of the body" });
         }
@@ -321,19 +326,30 @@ impl<'a> KeyRow<'a> {
     }
 }
 
+/// Keys handed over at once between the two threads of a load.
+const BATCH: usize = 512;
+
+/// A key as it was read; its owner has no number yet.
+struct KeyRead<'a> {
+    uid: KeyUid,
+    hash: u32,
+    org: OrgUid,
+    owner: OwnerBrief<'a>,
+    draft: KeyDraft,
+}
+
 /// Reads a [`KeyRow`] but for its last field.
-fn read_key(input: &mut Cursor<'_>, root: &mut Root, keys: &Keys) -> Option<(KeyUid, KeyDraft)> {
+fn read_key<'a>(input: &mut Cursor<'a>) -> Option<KeyRead<'a>> {
     let uid = KeyUid(input.exactly()?);
     let (id, label) = (input.access_key_id()?, input.text()?);
-    let owner = (OrgUid(input.exactly()?), input.owner()?);
+    let (org, owner) = (OrgUid(input.exactly()?), input.owner()?);
     let created_at = input.time()?;
     let (expires_at, secret_set_at) = (input.time()?, input.time()?);
     let (revoked_at, deleted_at) = (input.time()?, input.time()?);
     let secret_version = input.number32()?;
     let marks = Marks(u16::try_from(input.number()?).ok()?);
     let (first, changed) = (Seq(input.number()?), Seq(input.number()?));
-    let number = root.numbers.owner(keys.table(), owner.0, owner.1);
-    let mut draft = KeyDraft::new(Packed::new(first, number, created_at));
+    let mut draft = KeyDraft::new(Packed::new(first, 0, created_at));
     draft.set_id(id, uid);
     draft.set_label(label);
     draft.packed.set_expires_at(expires_at);
@@ -351,7 +367,7 @@ fn read_key(input: &mut Cursor<'_>, root: &mut Root, keys: &Keys) -> Option<(Key
             rights.inline.insert(input.text()?.into(), input.text()?.into());
         }
     }
-    Some((uid, draft))
+    Some(KeyRead { uid, hash: 0, org, owner, draft })
 }
 
 /// Writes sections.
@@ -384,7 +400,7 @@ struct Input<'a> {
     rest: &'a [u8],
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
     fn start(&mut self, tag: u8) -> Result<usize, SnapshotError> {
         let damaged = SnapshotError::Damaged { why: "sections" };
         let Some((head, rest)) = self.rest.split_first_chunk::<9>() else { return Err(damaged) };
@@ -406,31 +422,61 @@ impl Input<'_> {
         Ok(())
     }
 
+    /// Reads the keys on one thread and puts them into the table on another, in batches.
     fn keys(&mut self, root: &mut Root) -> Result<Keys, SnapshotError> {
         let count = self.start(b'K')?;
         // A key takes at least 60 bytes, so a forged count cannot ask for more memory than the file has bytes.
         let mut keys = Keys::with_capacity(count.min(self.rest.len() / 60));
-        let mut before = None;
-        for _ in 0..count {
-            let mut cursor = Cursor(self.rest);
-            let (uid, mut draft) = read_key(&mut cursor, root, &keys).ok_or(SnapshotError::Damaged { why: "a key" })?;
-            let has_more = cursor.flag().ok_or(SnapshotError::Damaged { why: "a key" })?;
-            self.rest = cursor.0;
-            if has_more {
-                *draft.more_mut() = self.value()?;
-            }
-            if before.is_some_and(|before| before >= uid) {
-                return Err(SnapshotError::Damaged { why: "the order of keys" });
-            }
-            before = Some(uid);
-            if !draft.packed.marks().has(Marks::DELETED) {
-                for policy in &draft.cold().rights.attached {
-                    keys.count_held(root.numbers.policy(*policy), true);
+        let hasher = keys.hasher();
+        std::thread::scope(|scope| {
+            let (send, receive) = crossbeam_channel::bounded::<Vec<KeyRead<'_>>>(8);
+            let reader = scope.spawn(move || {
+                let (mut before, mut left) = (None, count);
+                while left > 0 {
+                    let mut batch = Vec::with_capacity(left.min(BATCH));
+                    for _ in 0..left.min(BATCH) {
+                        let key = self.key(&hasher)?;
+                        if before.is_some_and(|before| before >= key.uid) {
+                            return Err(SnapshotError::Damaged { why: "the order of keys" });
+                        }
+                        before = Some(key.uid);
+                        batch.push(key);
+                    }
+                    left -= batch.len();
+                    if send.send(batch).is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            for batch in receive {
+                keys.approach(batch.iter().map(|key| key.hash));
+                for KeyRead { hash, org, owner, mut draft, .. } in batch {
+                    draft.packed.set_owner(keys.owner(&mut root.numbers, org, owner));
+                    if !draft.packed.marks().has(Marks::DELETED) {
+                        for policy in &draft.cold().rights.attached {
+                            keys.count_held(root.numbers.policy(*policy), true);
+                        }
+                    }
+                    keys.insert_new(hash, draft);
                 }
             }
-            keys.insert_new(uid, draft);
-        }
+            reader.join().unwrap_or(Err(SnapshotError::Damaged { why: "keys" }))
+        })?;
         Ok(keys)
+    }
+
+    fn key(&mut self, hasher: &KeyHasher) -> Result<KeyRead<'a>, SnapshotError> {
+        let damaged = SnapshotError::Damaged { why: "a key" };
+        let mut cursor = Cursor(self.rest);
+        let Some(mut key) = read_key(&mut cursor) else { return Err(damaged) };
+        let Some(has_more) = cursor.flag() else { return Err(damaged) };
+        self.rest = cursor.0;
+        if has_more {
+            *key.draft.more_mut() = self.value()?;
+        }
+        key.hash = hasher.hash(key.uid);
+        Ok(key)
     }
 
     fn value<T: DeserializeOwned>(&mut self) -> Result<T, SnapshotError> {

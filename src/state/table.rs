@@ -35,7 +35,7 @@ pub(super) struct KeyTable {
     directory: Directory,
     cells: Slab<Cell>,
     len: AtomicU32,
-    hasher: RandomState,
+    hasher: KeyHasher,
     owners: Slab<OnceLock<OwnerOf>>,
     owners_len: AtomicU32,
     history: Mutex<History>,
@@ -49,6 +49,21 @@ struct History {
     linked: VecDeque<(u64, u32)>,
     spare: Vec<u32>,
     made: u32,
+}
+
+/// Hashes uids; drawn anew for each table, so that nobody can choose ids that meet in it.
+#[derive(Clone, Default)]
+pub(super) struct KeyHasher(RandomState);
+
+impl KeyHasher {
+    pub(super) fn hash(&self, uid: KeyUid) -> u32 {
+        self.hash_number(u128::from_le_bytes(uid.0))
+    }
+
+    #[inline]
+    fn hash_number(&self, uid: u128) -> u32 {
+        (self.0.hash_one(uid) >> 32) as u32
+    }
 }
 
 /// Which seqs readers stand at.
@@ -138,7 +153,11 @@ impl KeyTable {
 
     #[inline]
     fn hash_number(&self, uid: u128) -> u32 {
-        (self.hasher.hash_one(uid) >> 32) as u32
+        self.hasher.hash_number(uid)
+    }
+
+    pub(super) fn hasher(&self) -> KeyHasher {
+        self.hasher.clone()
     }
 
     // Owners
