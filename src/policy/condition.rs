@@ -6,58 +6,11 @@
 
 use super::error::{DocumentError, Path};
 use super::json::Json;
+use super::key::ConditionKey;
 use super::operator::{Family, OperatorUse};
 use super::pattern::{ArnPattern, Pattern};
 use super::value::{self, Cidr, Number};
 use jiff::Timestamp;
-use std::fmt;
-
-/// Characters of a condition key, tag included. AWS tag keys have at most 128.
-const KEY_CHARS_MAX: usize = 256;
-
-/// A condition key, `prefix:name` or `prefix:name/tag`. Its case does not matter up to the slash.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ConditionKey {
-    /// Small letters up to the slash, then as written.
-    canonical: Box<str>,
-}
-
-impl ConditionKey {
-    const EXPECTED: &'static str = "a condition key such as `aws:SourceIp` or `s3:ExistingObjectTag/team`";
-
-    /// Reads a key; `None` when it has not that shape.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (named, tag) = text.split_once('/').map_or((text, None), |(named, tag)| (named, Some(tag)));
-        let (prefix, name) = named.split_once(':')?;
-        let in_prefix = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-        let in_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
-        let in_tag = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
-        let fits = !prefix.is_empty()
-            && prefix.bytes().all(in_prefix)
-            && !name.is_empty()
-            && name.bytes().all(in_name)
-            && tag.is_none_or(|tag| !tag.is_empty() && tag.chars().all(in_tag))
-            && text.chars().count() <= KEY_CHARS_MAX;
-        fits.then(|| {
-            let mut canonical = named.to_ascii_lowercase();
-            canonical.push_str(&text[named.len()..]);
-            Self { canonical: canonical.into() }
-        })
-    }
-
-    /// In small letters up to the slash: `aws:sourceip`, `s3:existingobjecttag/Team`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.canonical
-    }
-}
-
-impl fmt::Debug for ConditionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.canonical, f)
-    }
-}
 
 /// What a key is compared with: one kind of value, at least one of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,27 +151,5 @@ mod tests {
         ] {
             assert_eq!(block(text).expect_err(text).path, path, "{text}");
         }
-    }
-
-    #[test]
-    fn keys_are_one_whatever_the_case_but_tags_are_not() {
-        let key = |text| ConditionKey::parse(text);
-        assert_eq!(key("AWS:SourceIP"), key("aws:sourceip"));
-        assert_ne!(key("s3:ExistingObjectTag/Team"), key("s3:ExistingObjectTag/team"));
-        assert!(key("kms:EncryptionContext:App").is_some() && key("aws:RequestTag/größe 2").is_some());
-        for text in [
-            "",
-            "aws",
-            "aws:",
-            ":x",
-            "aws:x/",
-            "aws:a b",
-            "a/b:c",
-            "aws:RequestTag/${aws:username}",
-            "aws:RequestTag/a*",
-        ] {
-            assert_eq!(key(text), None, "{text}");
-        }
-        assert_eq!(key(&format!("aws:RequestTag/{}", "x".repeat(256))), None);
     }
 }

@@ -10,6 +10,7 @@ use super::condition::{Condition, parse_block};
 use super::error::{DocumentError, Path};
 use super::json::Json;
 use super::pattern::{ActionPattern, ResourcePattern};
+use super::program::Program;
 
 /// Bytes of a text that is looked at at all, white space included: as much as IAM's API takes.
 const TEXT_BYTES_MAX: usize = 131_072;
@@ -111,6 +112,7 @@ pub struct Document {
     language: Language,
     id: Option<Box<str>>,
     statements: Vec<Statement>,
+    program: Program,
     minified: Box<str>,
 }
 
@@ -146,7 +148,7 @@ impl Document {
             }
         }
         let path = Path::Root.name("Statement");
-        let statements = match statement {
+        let statements: Vec<_> = match statement {
             None => return Err(DocumentError::new(&path, "nothing", "a statement or a list of statements")),
             Some(Json::List(list)) if list.is_empty() => {
                 return Err(DocumentError::new(&path, "an empty list", "at least one statement"));
@@ -161,7 +163,8 @@ impl Document {
         refuse_doubled_sids(&statements, &path)?;
         let mut minified = String::with_capacity(text.len());
         json.minify(&mut minified);
-        Ok(Document { language, id, statements, minified: minified.into() })
+        let program = Program::of(&statements);
+        Ok(Document { language, id, statements, program, minified: minified.into() })
     }
 
     pub fn language(&self) -> Language {
@@ -176,6 +179,11 @@ impl Document {
     /// At least one.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    #[inline]
+    pub(super) fn program(&self) -> &Program {
+        &self.program
     }
 
     /// The document without white space between its parts, keys in the order they were written.

@@ -5,9 +5,9 @@
 //! Variables exist since language version 2012-10-17; before it they are plain text. A variable's value is
 //! never read as a wildcard.
 //!
-//! Not here: the values of variables, and matching a resource, which needs them.
+//! Not here: the matching, which needs a request (`matching`).
 
-use super::condition::ConditionKey;
+use super::key::ConditionKey;
 use std::fmt;
 
 /// One piece of a pattern.
@@ -29,11 +29,27 @@ pub struct Variable {
     pub default: Option<Box<str>>,
 }
 
+/// How a pattern is matched, decided once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Shape {
+    /// Text alone, or nothing.
+    Exact,
+    /// `*`
+    Any,
+    /// Text and one `*` behind it.
+    Prefix,
+    /// Wildcards elsewhere, no variables.
+    Glob,
+    /// Needs values of the request.
+    Variables,
+}
+
 /// Text with wildcards and variables, as far as its place allows them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     source: Box<str>,
     parts: Box<[Part]>,
+    shape: Shape,
 }
 
 const VARIABLE_EXPECTED: &str = "a policy variable such as `${aws:username}` or `${aws:username, 'default'}`";
@@ -76,7 +92,25 @@ impl Pattern {
             }
         }
         flush(&mut plain, &mut parts);
-        Ok(Self { source: text.into(), parts: parts.into() })
+        let shape = match parts.as_slice() {
+            parts if parts.iter().any(|part| matches!(part, Part::Variable(_))) => Shape::Variables,
+            [] | [Part::Text(_)] => Shape::Exact,
+            [Part::AnyRun] => Shape::Any,
+            [Part::Text(_), Part::AnyRun] => Shape::Prefix,
+            _ => Shape::Glob,
+        };
+        Ok(Self { source: text.into(), parts: parts.into(), shape })
+    }
+
+    #[inline]
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The text it begins with, before any wildcard or variable.
+    #[inline]
+    pub(super) fn literal(&self) -> &str {
+        if let Some(Part::Text(text)) = self.parts.first() { text } else { "" }
     }
 
     /// As it was written.
@@ -197,9 +231,22 @@ fn wildcard_match(pattern: &[u8], text: &[u8]) -> bool {
 /// `arn:partition:service:region:account:resource`, six parts; the resource may hold further colons.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ArnPattern {
-    /// Partition, service, region, account: short, without variables in a `Resource`.
-    head: [Pattern; 4],
-    resource: Pattern,
+    whole: Whole,
+    /// Partition, service, region and account, short and without variables in a `Resource`; then the resource.
+    parts: Box<[Pattern; 5]>,
+}
+
+/// The longest text that every ARN meant begins with, and what may follow: most need no more than this.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Whole {
+    /// This ARN alone.
+    Exact(Box<str>),
+    /// Whatever begins so.
+    Prefix(Box<str>),
+    /// Whatever begins so and goes on as the pattern of the resource says: the text ends at the fifth colon.
+    Head(Box<str>),
+    /// Wildcards or variables before the fifth colon.
+    Parts,
 }
 
 impl ArnPattern {
@@ -246,36 +293,62 @@ impl ArnPattern {
         let [partition, service, region, account] = head;
         let part = |text| Pattern::parse(text, true, in_head);
         let head = [part(partition)?, part(service)?, part(region)?, part(account)?];
-        Ok(Self { head, resource: Pattern::parse(resource, true, in_resource)? })
+        let resource = Pattern::parse(resource, true, in_resource)?;
+        let whole = if head.iter().all(|part| part.shape == Shape::Exact) {
+            let [partition, service, region, account] = [&head[0], &head[1], &head[2], &head[3]].map(Pattern::literal);
+            let mut text = format!("arn:{partition}:{service}:{region}:{account}:");
+            match resource.shape {
+                Shape::Exact | Shape::Prefix => text.push_str(resource.literal()),
+                Shape::Any | Shape::Glob | Shape::Variables => {}
+            }
+            match resource.shape {
+                Shape::Exact => Whole::Exact(text.into()),
+                Shape::Prefix | Shape::Any => Whole::Prefix(text.into()),
+                Shape::Glob | Shape::Variables => Whole::Head(text.into()),
+            }
+        } else {
+            Whole::Parts
+        };
+        let [partition, service, region, account] = head;
+        Ok(Self { whole, parts: Box::new([partition, service, region, account, resource]) })
+    }
+
+    #[inline]
+    pub(super) fn whole(&self) -> &Whole {
+        &self.whole
+    }
+
+    /// Partition, service, region and account.
+    pub(super) fn head(&self) -> &[Pattern] {
+        &self.parts[..4]
     }
 
     pub fn partition(&self) -> &Pattern {
-        &self.head[0]
+        &self.parts[0]
     }
 
     pub fn service(&self) -> &Pattern {
-        &self.head[1]
+        &self.parts[1]
     }
 
     pub fn region(&self) -> &Pattern {
-        &self.head[2]
+        &self.parts[2]
     }
 
     pub fn account(&self) -> &Pattern {
-        &self.head[3]
+        &self.parts[3]
     }
 
     /// What follows the fifth colon.
     pub fn resource(&self) -> &Pattern {
-        &self.resource
+        &self.parts[4]
     }
 
     /// The whole ARN, as it was written.
     #[must_use]
     pub fn source(&self) -> String {
-        let [partition, service, region, account] = &self.head;
-        let [partition, service, region, account] = [partition, service, region, account].map(Pattern::source);
-        format!("arn:{partition}:{service}:{region}:{account}:{}", self.resource.source())
+        let [partition, service, region, account, resource] = self.parts.each_ref().map(Pattern::source);
+        format!("arn:{partition}:{service}:{region}:{account}:{resource}")
     }
 }
 
@@ -335,7 +408,7 @@ impl ResourcePattern {
         match self {
             Self::Any => true,
             Self::Arn(arn) => {
-                let resource = arn.resource.source();
+                let resource = arn.resource().source();
                 let bucket = resource.split_once('/').map_or(resource, |(bucket, _)| bucket);
                 arn.service().source() == "s3"
                     && bucket.contains('*')

@@ -35,7 +35,9 @@ impl Number {
             return None;
         }
         // At most 29 digits: far inside an i128.
-        let units: i128 = format!("{whole}{fraction:0<9}").parse().ok()?;
+        let zeros = std::iter::repeat_n(b'0', 9 - fraction.len());
+        let digits = whole.bytes().chain(fraction.bytes()).chain(zeros);
+        let units = digits.fold(0, |units: i128, digit| units * 10 + i128::from(digit - b'0'));
         Some(Self(if text.starts_with('-') { -units } else { units }))
     }
 
@@ -43,6 +45,12 @@ impl Number {
     #[must_use]
     pub fn billionths(self) -> i128 {
         self.0
+    }
+}
+
+impl From<i64> for Number {
+    fn from(whole: i64) -> Self {
+        Self(i128::from(whole) * 1_000_000_000)
     }
 }
 

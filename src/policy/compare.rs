@@ -1,0 +1,81 @@
+//! Whether a condition holds for a request.
+//!
+//! Source: IAM User Guide, "Condition operators" and "Set operators for multivalued context keys". Where AWS leaves a case
+//! open, the answer here and its reason:
+//! - a key with several values and an operator without `ForAnyValue:` or `ForAllValues:` does not match, negated or not:
+//!   AWS demands the prefix there;
+//! - a value an operator cannot read (`ten` for `NumericEquals`) equals nothing, so a negated operator holds;
+//! - an empty list of values is no key.
+//!
+//! Not here: reading a document's values (`condition`) and a request's (`request`).
+
+use super::condition::{Condition, Values};
+use super::operator::{Operator, Quantifier};
+use super::request::{Context, Found, Value};
+use std::cmp::Ordering;
+
+impl Condition {
+    /// Whether it holds.
+    #[inline]
+    pub(super) fn holds<C: Context + ?Sized>(&self, context: &C) -> bool {
+        let found = context.find(&self.key).plain();
+        let operator = self.operator.operator;
+        if let (Operator::Null, Values::Bool(absent)) = (operator, &self.values) {
+            return absent.contains(&(found == Found::Absent));
+        }
+        let negated = operator.is_negated();
+        let test = |value: &Value<'_>| self.values.have(operator, value, context) != negated;
+        match (self.operator.quantifier, found) {
+            (_, Found::Absent) if self.operator.if_exists => true,
+            (None, Found::Absent) => negated,
+            (None, Found::One(value)) => test(&value),
+            (None, Found::Many(_)) => false,
+            (Some(Quantifier::AnyValue), found) => found.each().any(test),
+            (Some(Quantifier::AllValues), found) => found.each().all(test),
+        }
+    }
+}
+
+impl Values {
+    /// Whether `value` is one of these in the sense of `operator`, its negation left out.
+    #[inline]
+    fn have<C: Context + ?Sized>(&self, operator: Operator, value: &Value<'_>, context: &C) -> bool {
+        match self {
+            Values::Text(patterns) => value.with_text(|text| match operator {
+                Operator::StringEqualsIgnoreCase | Operator::StringNotEqualsIgnoreCase => {
+                    patterns.iter().any(|pattern| pattern.matches_ignoring_case(text, context))
+                }
+                _ => patterns.iter().any(|pattern| pattern.matches(text, context)),
+            }),
+            Values::Address(ranges) => {
+                value.address().is_some_and(|address| ranges.iter().any(|range| range.contains(address)))
+            }
+            Values::Date(dates) => {
+                value.date().is_some_and(|date| dates.iter().any(|wanted| compares(operator, date.cmp(wanted))))
+            }
+            Values::Number(numbers) => {
+                value.number().is_some_and(|number| numbers.iter().any(|wanted| compares(operator, number.cmp(wanted))))
+            }
+            Values::Bool(wanted) => value.boolean().is_some_and(|value| wanted.contains(&value)),
+            Values::Bytes(wanted) => value.with_text(|text| {
+                super::value::bytes(text).is_some_and(|bytes| wanted.iter().any(|wanted| **wanted == *bytes))
+            }),
+            Values::Arn(patterns) => {
+                value.with_text(|text| patterns.iter().any(|pattern| pattern.matches(text, context)))
+            }
+        }
+    }
+}
+
+/// Whether a request's value that compares so with a policy's is what `operator` asks for, its negation left out.
+#[inline]
+fn compares(operator: Operator, value: Ordering) -> bool {
+    use Operator as O;
+    match operator {
+        O::NumericLessThan | O::DateLessThan => value.is_lt(),
+        O::NumericLessThanEquals | O::DateLessThanEquals => value.is_le(),
+        O::NumericGreaterThan | O::DateGreaterThan => value.is_gt(),
+        O::NumericGreaterThanEquals | O::DateGreaterThanEquals => value.is_ge(),
+        _ => value.is_eq(),
+    }
+}
