@@ -4,6 +4,7 @@
 //!
 //! Not here: the request's values and the comparing.
 
+use super::document::Reading;
 use super::error::{DocumentError, Path};
 use super::json::Json;
 use super::key::ConditionKey;
@@ -35,7 +36,7 @@ pub struct Condition {
 
 /// Reads a `Condition` block. An empty one is no condition, as AWS has it; an empty operator or list says
 /// something that nobody can have meant, and is refused.
-pub(super) fn parse_block(json: &Json, path: &Path<'_>, variables: bool) -> Result<Vec<Condition>, DocumentError> {
+pub(super) fn parse_block(json: &Json, path: &Path<'_>, reading: Reading) -> Result<Vec<Condition>, DocumentError> {
     let Json::Map(operators) = json else {
         return Err(DocumentError::new(path, json.describe(), "an object of condition operators"));
     };
@@ -44,7 +45,7 @@ pub(super) fn parse_block(json: &Json, path: &Path<'_>, variables: bool) -> Resu
         let path = path.name(name);
         let operator = OperatorUse::parse(name).map_err(|expected| DocumentError::text(&path, name, expected))?;
         let keys = match keys {
-            Json::Map(keys) if !keys.is_empty() => keys,
+            Json::Map(keys) if !keys.is_empty() || reading.as_aws => keys,
             other => return Err(DocumentError::new(&path, other.describe(), "an object of condition keys")),
         };
         for (name, value) in keys {
@@ -58,30 +59,49 @@ pub(super) fn parse_block(json: &Json, path: &Path<'_>, variables: bool) -> Resu
                     "each key once, whatever its case",
                 ));
             }
-            let values = parse_values(operator, value, &path, variables)?;
+            let values = parse_values(operator, value, &path, reading)?;
             conditions.push(Condition { operator, key, values });
         }
     }
     Ok(conditions)
 }
 
-fn parse_values(operator: OperatorUse, json: &Json, path: &Path<'_>, variables: bool) -> Result<Values, DocumentError> {
+fn parse_values(
+    operator: OperatorUse,
+    json: &Json,
+    path: &Path<'_>,
+    reading: Reading,
+) -> Result<Values, DocumentError> {
     let operator = operator.operator;
+    let Reading { variables, as_aws } = reading;
     match operator.family() {
         Family::String => {
             let wildcards = operator.has_wildcards();
-            each(json, path, |text| Pattern::parse(text, wildcards, variables)).map(Values::Text)
+            each(json, path, as_aws, |text| Pattern::parse(text, wildcards, variables)).map(Values::Text)
         }
-        Family::Arn => each(json, path, |text| ArnPattern::in_condition(text, variables)).map(Values::Arn),
-        Family::Numeric => each(json, path, |text| Number::parse(text).ok_or(Number::EXPECTED)).map(Values::Number),
-        Family::Date => each(json, path, |text| value::date(text).ok_or(value::DATE_EXPECTED)).map(Values::Date),
-        Family::Bool | Family::Null => {
-            each(json, path, |text| value::boolean(text).ok_or("`true` or `false`")).map(Values::Bool)
+        Family::Arn if as_aws => {
+            // What is no ARN equals none: AWS takes it, and it never matches.
+            let arns = each(json, path, as_aws, |text| Ok(ArnPattern::in_condition(text, variables).ok()))?;
+            Ok(Values::Arn(arns.into_iter().flatten().collect()))
         }
+        Family::Arn => each(json, path, as_aws, |text| ArnPattern::in_condition(text, variables)).map(Values::Arn),
+        Family::Numeric => {
+            each(json, path, as_aws, |text| Number::parse(text).ok_or(Number::EXPECTED)).map(Values::Number)
+        }
+        Family::Date => {
+            each(json, path, as_aws, |text| value::date(text).ok_or(value::DATE_EXPECTED)).map(Values::Date)
+        }
+        Family::Bool | Family::Null => each(json, path, as_aws, |text| {
+            let small = if as_aws { text.to_ascii_lowercase() } else { text.to_owned() };
+            value::boolean(&small).ok_or("`true` or `false`")
+        })
+        .map(Values::Bool),
         Family::Binary => {
-            each(json, path, |text| value::bytes(text).ok_or("base64 with its padding")).map(Values::Bytes)
+            each(json, path, as_aws, |text| value::bytes(text).ok_or("base64 with its padding")).map(Values::Bytes)
         }
-        Family::IpAddress => each(json, path, |text| Cidr::parse(text).ok_or(Cidr::EXPECTED)).map(Values::Address),
+        Family::IpAddress => {
+            each(json, path, as_aws, |text| Cidr::parse(text).ok_or(Cidr::EXPECTED)).map(Values::Address)
+        }
     }
 }
 
@@ -89,6 +109,7 @@ fn parse_values(operator: OperatorUse, json: &Json, path: &Path<'_>, variables: 
 fn each<T>(
     json: &Json,
     path: &Path<'_>,
+    may_be_empty: bool,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, DocumentError> {
     let one = |json: &Json, path: &Path<'_>| {
@@ -101,7 +122,9 @@ fn each<T>(
         parse(text).map_err(|expected| DocumentError::text(path, text, expected))
     };
     match json {
-        Json::List(list) if list.is_empty() => Err(DocumentError::new(path, json.describe(), "at least one value")),
+        Json::List(list) if list.is_empty() && !may_be_empty => {
+            Err(DocumentError::new(path, json.describe(), "at least one value"))
+        }
         Json::List(list) => list.iter().enumerate().map(|(index, json)| one(json, &path.index(index))).collect(),
         json => one(json, path).map(|value| vec![value]),
     }
@@ -112,7 +135,8 @@ mod tests {
     use super::*;
 
     fn block(text: &str) -> Result<Vec<Condition>, DocumentError> {
-        parse_block(&Json::parse(text).unwrap(), &Path::Root.name("Condition"), true)
+        let reading = Reading { variables: true, as_aws: false };
+        parse_block(&Json::parse(text).unwrap(), &Path::Root.name("Condition"), reading)
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Source: IAM User Guide, "Grammar of the IAM JSON policy language" and "IAM and AWS STS quotas". Stricter than
 //! AWS in these points, each of which would otherwise mean more or less than its author can see: keys must not
-//! be doubled, lists must not be empty, ARNs must have all six parts, a four-digit date must say what it is.
+//! be doubled, lists must not be empty, ARNs must have all six parts, a four-digit date must say what it is. A document that
+//! is only asked about ([`DocumentKind::Simulated`]) may have empty lists and short ARNs: they are read as AWS does.
 //!
 //! Not here: conditions and patterns (`condition`, `pattern`), and resource policies: a `Principal` is refused.
 
@@ -15,7 +16,7 @@ use super::program::Program;
 /// Bytes of a text that is looked at at all, white space included: as much as IAM's API takes.
 const TEXT_BYTES_MAX: usize = 131_072;
 
-/// What a document is for, which decides how long it may be.
+/// What a document is for, which decides how long it may be and how strictly it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DocumentKind {
     /// A policy with a name of its own: 6,144 characters.
@@ -26,6 +27,9 @@ pub enum DocumentKind {
     GroupInline,
     /// From outside evidence, where AWS already took it: 10,240, the most for any identity policy (a role's).
     Evidence,
+    /// Asked about and never stored, so read as AWS reads it where we are stricter with what we keep: incomplete
+    /// ARNs are completed with `*`, empty lists mean nothing, and no size counts but that of the text.
+    Simulated,
 }
 
 impl DocumentKind {
@@ -37,6 +41,7 @@ impl DocumentKind {
             DocumentKind::UserInline => 2_048,
             DocumentKind::GroupInline => 5_120,
             DocumentKind::Evidence => 10_240,
+            DocumentKind::Simulated => TEXT_BYTES_MAX,
         }
     }
 }
@@ -148,6 +153,7 @@ impl Document {
             }
         }
         let path = Path::Root.name("Statement");
+        let reading = Reading { variables: language == Language::V2012, as_aws: kind == DocumentKind::Simulated };
         let statements: Vec<_> = match statement {
             None => return Err(DocumentError::new(&path, "nothing", "a statement or a list of statements")),
             Some(Json::List(list)) if list.is_empty() => {
@@ -155,10 +161,10 @@ impl Document {
             }
             Some(Json::List(list)) => {
                 let each = list.iter().enumerate();
-                each.map(|(index, json)| parse_statement(json, &path.index(index), language))
+                each.map(|(index, json)| parse_statement(json, &path.index(index), reading))
                     .collect::<Result<_, _>>()?
             }
-            Some(json) => vec![parse_statement(json, &path, language)?],
+            Some(json) => vec![parse_statement(json, &path, reading)?],
         };
         refuse_doubled_sids(&statements, &path)?;
         let mut minified = String::with_capacity(text.len());
@@ -210,11 +216,19 @@ fn parse_version(json: &Json, path: &Path<'_>) -> Result<Language, DocumentError
     }
 }
 
-fn parse_statement(json: &Json, path: &Path<'_>, language: Language) -> Result<Statement, DocumentError> {
+/// How texts in a document are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// `${…}` is a variable.
+    pub(super) variables: bool,
+    /// Take what AWS takes, where we would rather have it said plainly.
+    pub(super) as_aws: bool,
+}
+
+fn parse_statement(json: &Json, path: &Path<'_>, reading: Reading) -> Result<Statement, DocumentError> {
     let Json::Map(elements) = json else {
         return Err(DocumentError::new(path, json.describe(), "a statement, which is an object"));
     };
-    let variables = language == Language::V2012;
     let mut sid = None;
     let mut effect = None;
     let mut actions = None;
@@ -227,16 +241,16 @@ fn parse_statement(json: &Json, path: &Path<'_>, language: Language) -> Result<S
             "Effect" => effect = Some(parse_effect(value, &at)?),
             "Action" | "NotAction" => {
                 let parse = |text: &str| ActionPattern::parse(text).ok_or(ActionPattern::EXPECTED);
-                let items = texts_at(value, &at, "an action or a list of actions", parse)?;
+                let items = texts_at(value, &at, "an action or a list of actions", reading, parse)?;
                 set_once(&mut actions, listed(items, name == "NotAction"), &at, "`Action` or `NotAction`, not both")?;
             }
             "Resource" | "NotResource" => {
-                let parse = |text: &str| ResourcePattern::parse(text, variables);
-                let items = texts_at(value, &at, "a resource or a list of resources", parse)?;
+                let parse = |text: &str| ResourcePattern::parse(text, reading);
+                let items = texts_at(value, &at, "a resource or a list of resources", reading, parse)?;
                 let both = "`Resource` or `NotResource`, not both";
                 set_once(&mut resources, listed(items, name == "NotResource"), &at, both)?;
             }
-            "Condition" => conditions = parse_block(value, &at, variables)?,
+            "Condition" => conditions = parse_block(value, &at, reading)?,
             "Principal" | "NotPrincipal" => {
                 let expected = "no principal: whoever holds an identity policy is meant";
                 return Err(DocumentError::new(&at, value.describe(), expected));
@@ -314,6 +328,7 @@ fn texts_at<T>(
     json: &Json,
     path: &Path<'_>,
     expected: &str,
+    reading: Reading,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, DocumentError> {
     let one = |json: &Json, path: &Path<'_>| {
@@ -321,7 +336,9 @@ fn texts_at<T>(
         parse(text).map_err(|expected| DocumentError::text(path, text, expected))
     };
     match json {
-        Json::List(list) if list.is_empty() => Err(DocumentError::new(path, json.describe(), expected)),
+        Json::List(list) if list.is_empty() && !reading.as_aws => {
+            Err(DocumentError::new(path, json.describe(), expected))
+        }
         Json::List(list) => list.iter().enumerate().map(|(index, json)| one(json, &path.index(index))).collect(),
         json => one(json, path).map(|value| vec![value]),
     }
@@ -368,6 +385,31 @@ mod tests {
         }
         let blank = format!("{PLAIN}{}", " ".repeat(TEXT_BYTES_MAX));
         assert!(Document::parse(&blank, DocumentKind::Managed).unwrap_err().found.ends_with("bytes"));
+    }
+
+    #[test]
+    fn a_document_that_is_only_asked_about_is_read_as_aws_reads_it() {
+        for (strict, short) in [
+            ("\"Resource\": \"arn:aws:sqs:*:*:*\"", "\"Resource\": \"arn:aws:sqs\""),
+            ("\"Resource\": \"arn:aws:s3:::*\"", "\"Resource\": \"arn:aws:s3::\""),
+            ("\"Resource\": \"arn:aws:s3:*:*:*\"", "\"Resource\": \"arn:aws:s3:*\""),
+            (
+                "\"Resource\": \"*\", \"Condition\": {\"Bool\": {\"aws:SecureTransport\": true}}",
+                "\"Resource\": \"*\", \"Condition\": {\"Bool\": {\"aws:SecureTransport\": \"True\"}}",
+            ),
+        ] {
+            let [strict, short] = [strict, short].map(|resource| PLAIN.replace("\"Resource\": \"*\"", resource));
+            let stored = Document::parse(&strict, DocumentKind::Managed).expect(&strict);
+            assert!(Document::parse(&short, DocumentKind::Managed).is_err(), "{short}");
+            let asked = Document::parse(&short, DocumentKind::Simulated).expect(&short);
+            let resources = |of: &Document| of.statements()[0].resources.items()[0].source();
+            assert_eq!(resources(&asked), resources(&stored));
+            assert_eq!(asked.statements()[0].conditions, stored.statements()[0].conditions);
+        }
+        for resource in ["[]", "\"arn:aws:s3\""] {
+            let text = PLAIN.replace("\"Resource\": \"*\"", &format!("\"NotResource\": {resource}"));
+            assert!(Document::parse(&text, DocumentKind::Simulated).is_ok(), "{text}");
+        }
     }
 
     #[test]

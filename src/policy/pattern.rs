@@ -7,7 +7,9 @@
 //!
 //! Not here: the matching, which needs a request (`matching`).
 
+use super::document::Reading;
 use super::key::ConditionKey;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One piece of a pattern.
@@ -256,8 +258,15 @@ impl ArnPattern {
         "`*` or an ARN pattern of six parts such as `arn:aws:iam::*:user/alice`";
 
     /// An ARN for `Resource`.
-    fn of_resource(text: &str, variables: bool) -> Result<Self, &'static str> {
-        let [partition, service, region, account, resource] = split(text, false).ok_or(Self::EXPECTED)?;
+    fn of_resource(text: &str, reading: Reading) -> Result<Self, &'static str> {
+        let Reading { variables, as_aws } = reading;
+        let colons = text.bytes().filter(|byte| *byte == b':').count();
+        let completed = match colons {
+            // AWS completes an incomplete ARN with wildcards (IAM User Guide, "Resource").
+            2..5 if as_aws => Cow::Owned(format!("{text}{}", &":*:*:*"[..2 * (5 - colons)])),
+            _ => Cow::Borrowed(text),
+        };
+        let [partition, service, region, account, resource] = split(&completed, false).ok_or(Self::EXPECTED)?;
         let small = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let wild = |b: u8| matches!(b, b'*' | b'?');
         let fits = !partition.is_empty()
@@ -270,7 +279,7 @@ impl ArnPattern {
         if !fits {
             return Err(Self::EXPECTED);
         }
-        if !account.is_empty() && account.len() != 12 && account.bytes().all(|b| b.is_ascii_digit()) {
+        if !as_aws && !account.is_empty() && account.len() != 12 && account.bytes().all(|b| b.is_ascii_digit()) {
             return Err("an ARN whose account is empty, `*` or 12 digits");
         }
         Self::compile([partition, service, region, account], resource, false, variables)
@@ -385,12 +394,13 @@ pub enum ResourcePattern {
 }
 
 impl ResourcePattern {
-    /// Reads `*` or an ARN. Shortened ARNs (`arn:aws:s3`) are refused: what is left out would mean "all of it".
+    /// Reads `*` or an ARN. Shortened ARNs (`arn:aws:s3`) are refused in what is stored: what is left out would mean
+    /// "all of it".
     ///
     /// # Errors
     /// What was expected.
-    pub(super) fn parse(text: &str, variables: bool) -> Result<Self, &'static str> {
-        if text == "*" { Ok(Self::Any) } else { ArnPattern::of_resource(text, variables).map(Self::Arn) }
+    pub(super) fn parse(text: &str, reading: Reading) -> Result<Self, &'static str> {
+        if text == "*" { Ok(Self::Any) } else { ArnPattern::of_resource(text, reading).map(Self::Arn) }
     }
 
     /// As it was written.
@@ -421,6 +431,8 @@ impl ResourcePattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const READING: Reading = Reading { variables: true, as_aws: false };
 
     fn variable(key: &str, default: Option<&str>) -> Part {
         Part::Variable(Variable { key: ConditionKey::parse(key).unwrap(), default: default.map(Into::into) })
@@ -513,7 +525,7 @@ mod tests {
             "arn:aws:s3:::b/${aws:username}/*",
             "arn:aws:s3:::${aws:PrincipalTag/b, 'c:d'}",
         ] {
-            assert_eq!(ResourcePattern::parse(text, true).expect(text).source(), text);
+            assert_eq!(ResourcePattern::parse(text, READING).expect(text).source(), text);
         }
         for text in [
             "",
@@ -533,9 +545,12 @@ mod tests {
             "**",
             "arn:aws:s3:eu west::b",
         ] {
-            assert!(ResourcePattern::parse(text, true).is_err(), "{text}");
+            assert!(ResourcePattern::parse(text, READING).is_err(), "{text}");
         }
-        assert!(ResourcePattern::parse("arn:aws:s3:::${aws:username", false).is_ok(), "plain text in 2008-10-17");
+        assert!(
+            ResourcePattern::parse("arn:aws:s3:::${aws:username", Reading { variables: false, ..READING }).is_ok(),
+            "plain text in 2008-10-17"
+        );
     }
 
     #[test]
@@ -552,7 +567,7 @@ mod tests {
 
     #[test]
     fn what_reaches_into_every_bucket_is_told() {
-        let all = |text| ResourcePattern::parse(text, true).unwrap().names_all_buckets();
+        let all = |text| ResourcePattern::parse(text, READING).unwrap().names_all_buckets();
         for text in ["*", "arn:aws:s3:::*", "arn:aws:s3:::*/*", "arn:aws:s3:::?*/logs"] {
             assert!(all(text), "{text}");
         }
