@@ -468,17 +468,16 @@ fn random_statement(dice: &mut Dice) -> Json {
     let mut block = serde_json::Map::new();
     for _ in 0..[0, 0, 1, 1, 2][dice.index(5)] {
         let (key, operators, wanted) = *dice.pick(WANTED);
-        let (operator, values) = match dice.below(20) {
-            0..2 => ("Null".to_owned(), json!(*dice.pick(&["true", "false"]))),
-            _ => {
-                let set = match (key, dice.below(20)) {
-                    ("aws:TagKeys", 0..8) | (_, 0) => "ForAnyValue:",
-                    ("aws:TagKeys", 8..16) | (_, 1) => "ForAllValues:",
-                    _ => "",
-                };
-                let suffix = if dice.chance(20) { "IfExists" } else { "" };
-                (format!("{set}{}{suffix}", dice.pick(operators)), dice.some(wanted))
-            }
+        let (operator, values) = if dice.chance(10) {
+            ("Null".to_owned(), json!(*dice.pick(&["true", "false"])))
+        } else {
+            let set = match (key, dice.below(20)) {
+                ("aws:TagKeys", 0..8) | (_, 0) => "ForAnyValue:",
+                ("aws:TagKeys", 8..16) | (_, 1) => "ForAllValues:",
+                _ => "",
+            };
+            let suffix = if dice.chance(20) { "IfExists" } else { "" };
+            (format!("{set}{}{suffix}", dice.pick(operators)), dice.some(wanted))
         };
         let keys = block.entry(operator).or_insert_with(|| json!({})).as_object_mut().expect("an object");
         // The same key twice in other letters would be refused.

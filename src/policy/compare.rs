@@ -51,7 +51,9 @@ impl Values {
                 value.address().is_some_and(|address| ranges.iter().any(|range| range.contains(address)))
             }
             Values::Date(dates) => {
-                value.date().is_some_and(|date| dates.iter().any(|wanted| compares(operator, date.cmp(wanted))))
+                let one_of =
+                    |moment: i128| dates.iter().any(|date| compares(operator, moment.cmp(&date.as_nanosecond())));
+                value.moment().is_some_and(one_of)
             }
             Values::Number(numbers) => {
                 value.number().is_some_and(|number| numbers.iter().any(|wanted| compares(operator, number.cmp(wanted))))

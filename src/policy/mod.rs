@@ -17,6 +17,7 @@
 //! becomes an action, a resource and keys (the request gate).
 
 mod action;
+mod cases;
 mod compare;
 mod condition;
 mod decision;
@@ -36,6 +37,7 @@ mod summary;
 mod value;
 
 pub use action::Action;
+pub use cases::{Answered, Cases, Unanswered};
 pub use condition::{Condition, Values};
 pub use decision::{Decision, StatementAt, Verdict};
 pub use document::{Document, DocumentKind, Effect, Language, Listed, Statement, size_non_blank};

@@ -96,15 +96,18 @@ impl Value<'_> {
         }
     }
 
-    pub(super) fn date(&self) -> Option<Timestamp> {
+    /// Nanoseconds since 1970.
+    #[inline]
+    pub(super) fn moment(&self) -> Option<i128> {
         match *self {
-            Value::Time(time) => Timestamp::from_nanosecond(i128::from(time.0)).ok(),
-            Value::Integer(seconds) => Timestamp::from_second(seconds).ok(),
-            Value::Text(text) => super::value::date(text),
+            Value::Time(time) => Some(i128::from(time.0)),
+            Value::Integer(seconds) => Some(i128::from(seconds) * 1_000_000_000),
+            Value::Text(text) => super::value::date(text).map(Timestamp::as_nanosecond),
             Value::Address(_) | Value::Bool(_) => None,
         }
     }
 
+    #[inline]
     pub(super) fn address(&self) -> Option<IpAddr> {
         match *self {
             Value::Address(address) => Some(address.to_canonical()),

@@ -1,33 +1,22 @@
 //! `policy simulate --cases`: one case a line, one verdict a line, for as many lines as there are.
 //!
-//! A line holds its own documents and request; nothing is added and no ledger is read. Documents come back again and again,
-//! so each is parsed once for its text and kept, within a bound. A line that cannot be answered is told as such, with its
-//! number, and the rest goes on.
+//! No ledger is read. A line that cannot be answered is told as such, with its number, and the rest goes on.
 //!
-//! Not here: deciding (`policy`).
+//! Not here: what a case looks like, and deciding it (`policy::cases`).
 
 use crate::cli::print::Out;
 use crate::cli::{Context, Done, Exit, Failure};
-use crate::model::text::{Shown, is_deceptive};
-use crate::policy::{self, Document, DocumentKind, Request, Value};
+use crate::model::text::Shown;
+use crate::policy::{Cases, Unanswered, Verdict};
 use crate::sys::{IoFile, OpenMode};
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt::{self, Write as _};
 use std::io::{self, Read};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Bytes of a line: room for some dozen documents of the longest kind.
 const LINE_BYTES_MAX: usize = 4 << 20;
-/// Bytes of document text kept beside what they were parsed to.
-const KEPT_BYTES_MAX: usize = 32 << 20;
-/// Documents in one case: more than anybody may hold.
-const DOCUMENTS_MAX: usize = 1_000;
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 << 10;
 
@@ -42,7 +31,7 @@ pub fn run(cx: &mut Context, source: &str) -> Done {
         Box::new(InOrder { file, offset: 0 })
     };
     let mut lines = Lines::of(input);
-    let mut kept = Kept::default();
+    let mut cases = Cases::default();
     let (mut number, mut bad) = (0_u64, 0_u64);
     while let Some(line) = lines.next().map_err(|error| unread(&error))? {
         number += 1;
@@ -52,13 +41,13 @@ pub fn run(cx: &mut Context, source: &str) -> Done {
                 let text = format!("line {number} is longer than {LINE_BYTES_MAX} bytes");
                 Err(Unanswered { id: Cow::Borrowed("null"), error: text })
             }
-            Line::Text(bytes) => answer(bytes, number, &mut kept),
+            Line::Text(bytes) => cases.answer(bytes, number),
         };
         match answered {
             Ok((id, verdict)) => say(&mut cx.out, &id, verdict)?,
             Err(unanswered) => {
                 bad += 1;
-                unanswered.say(&mut cx.out, number)?;
+                refuse(&mut cx.out, number, &unanswered)?;
             }
         }
     }
@@ -161,122 +150,7 @@ impl Lines {
     }
 }
 
-/// Parsed documents by their text.
-#[derive(Default)]
-struct Kept {
-    documents: HashMap<Box<str>, Rc<Result<Document, String>>, foldhash::fast::RandomState>,
-    bytes: usize,
-}
-
-impl Kept {
-    fn document(&mut self, text: &str) -> Rc<Result<Document, String>> {
-        if let Some(document) = self.documents.get(text) {
-            return Rc::clone(document);
-        }
-        let parsed = Document::parse(text, DocumentKind::Simulated).map_err(|error| error.to_string());
-        let parsed = Rc::new(parsed);
-        if self.bytes + text.len() > KEPT_BYTES_MAX {
-            self.documents.clear();
-            self.bytes = 0;
-        }
-        self.bytes += text.len();
-        self.documents.insert(text.into(), Rc::clone(&parsed));
-        parsed
-    }
-}
-
-#[derive(Deserialize)]
-struct Case<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    policies: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    request: Asked<'a>,
-}
-
-#[derive(Deserialize)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    action: Cow<'a, str>,
-    #[serde(borrow)]
-    resource: Cow<'a, str>,
-    #[serde(borrow, default)]
-    context: Keys<'a>,
-}
-
-/// Only the id: of a line that cannot be read as a case.
-#[derive(Deserialize)]
-struct OnlyId<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-}
-
-struct Unanswered<'a> {
-    id: Cow<'a, str>,
-    error: String,
-}
-
-type Answered<'a> = Result<(Cow<'a, str>, policy::Verdict), Unanswered<'a>>;
-
-fn answer<'a>(line: &'a [u8], number: u64, kept: &mut Kept) -> Answered<'a> {
-    let no_id = |error: String| Unanswered { id: Cow::Borrowed("null"), error };
-    let text = std::str::from_utf8(line)
-        .map_err(|error| no_id(format!("line {number} is not UTF-8 (byte {})", error.valid_up_to())))?;
-    let case: Case<'_> = serde_json::from_str(text).map_err(|error| {
-        let id = serde_json::from_str::<OnlyId<'_>>(text).ok().and_then(|line| line.id);
-        let id = id.and_then(|id| scalar(id).ok()).unwrap_or(Cow::Borrowed("null"));
-        Unanswered { id, error: format!("line {number} is no case: {error}") }
-    })?;
-    let id = match case.id {
-        None => Cow::Borrowed("null"),
-        Some(id) => scalar(id).map_err(|()| no_id(format!("line {number}: the `id` is neither text nor a number")))?,
-    };
-    if case.policies.len() > DOCUMENTS_MAX {
-        let error = format!("line {number}: {} policies, at most {DOCUMENTS_MAX} are taken", case.policies.len());
-        return Err(Unanswered { id, error });
-    }
-    let mut documents = Vec::with_capacity(case.policies.len());
-    for (at, text) in case.policies.iter().enumerate() {
-        let document = kept.document(text.get());
-        if let Err(error) = &*document {
-            return Err(Unanswered { id, error: format!("line {number}: `policies[{at}]`: {error}") });
-        }
-        documents.push(document);
-    }
-    let documents = documents.iter().filter_map(|document| document.as_ref().as_ref().ok());
-    let Asked { action, resource, context } = case.request;
-    let values = context.values();
-    let entries = context.entries(&values);
-    let decision = policy::evaluate(documents, &Request::new(&action, &resource, entries.as_slice()));
-    Ok((id, decision.verdict))
-}
-
-/// A JSON scalar as it was written, with everything escaped that a terminal might obey.
-fn scalar(id: &RawValue) -> Result<Cow<'_, str>, ()> {
-    let text = id.get();
-    if text.starts_with(['{', '[']) {
-        return Err(());
-    }
-    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
-        return Ok(Cow::Borrowed(text));
-    }
-    let mut safe = String::with_capacity(text.len() + 8);
-    let mut units = [0; 2];
-    for c in text.chars() {
-        match c {
-            c if is_deceptive(c) => {
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(safe, "\\u{unit:04x}");
-                }
-            }
-            c => safe.push(c),
-        }
-    }
-    Ok(Cow::Owned(safe))
-}
-
-fn say(out: &mut Out, id: &str, verdict: policy::Verdict) -> Result<(), Failure> {
+fn say(out: &mut Out, id: &str, verdict: Verdict) -> Result<(), Failure> {
     let pieces: [&str; 5] = if out.json {
         ["{\"id\":", id, ",\"decision\":\"", verdict.as_str(), "\"}\n"]
     } else {
@@ -285,213 +159,18 @@ fn say(out: &mut Out, id: &str, verdict: policy::Verdict) -> Result<(), Failure>
     pieces.into_iter().try_for_each(|piece| out.raw(piece.as_bytes()))
 }
 
-impl Unanswered<'_> {
-    fn say(&self, out: &mut Out, line: u64) -> Result<(), Failure> {
-        #[derive(serde::Serialize)]
-        struct Shape<'a> {
-            id: &'a RawValue,
-            line: u64,
-            error: &'a str,
-        }
-        if !out.json {
-            return out.line(format!("{}  {}", self.id, self.error));
-        }
-        let id = RawValue::from_string(self.id.clone().into_owned())
-            .map_err(|error| Failure::usage(format!("line {line}: {error}")))?;
-        out.json(&Shape { id: &id, line, error: &self.error })
+fn refuse(out: &mut Out, line: u64, unanswered: &Unanswered<'_>) -> Result<(), Failure> {
+    #[derive(serde::Serialize)]
+    struct Shape<'a> {
+        id: &'a RawValue,
+        line: u64,
+        error: &'a str,
     }
-}
-
-/// The context of a case: keys in the order they were written, each with its values.
-#[derive(Default)]
-struct Keys<'a>(Vec<(Text<'a>, Given<'a>)>);
-
-/// Borrowed from the line, unless something in it was escaped.
-struct Text<'a>(Cow<'a, str>);
-
-enum One<'a> {
-    Text(Text<'a>),
-    Integer(i64),
-    Bool(bool),
-}
-
-enum Given<'a> {
-    One(One<'a>),
-    Many(Vec<One<'a>>),
-}
-
-impl Keys<'_> {
-    /// All values, one key's beside one another, and how many each key has.
-    fn values(&self) -> Vec<Value<'_>> {
-        self.0.iter().flat_map(|(_, given)| given.all()).map(One::value).collect()
+    let Unanswered { id, error } = unanswered;
+    if !out.json {
+        return out.line(format!("{id}  {error}"));
     }
-
-    fn entries<'v>(&'v self, mut values: &'v [Value<'v>]) -> Vec<(&'v str, &'v [Value<'v>])> {
-        let mut entries = Vec::with_capacity(self.0.len());
-        for (name, given) in &self.0 {
-            let (own, others) = values.split_at(given.all().len().min(values.len()));
-            entries.push((&*name.0, own));
-            values = others;
-        }
-        entries
-    }
-}
-
-impl<'a> Given<'a> {
-    fn all(&self) -> &[One<'a>] {
-        match self {
-            Given::One(one) => std::slice::from_ref(one),
-            Given::Many(many) => many,
-        }
-    }
-}
-
-impl One<'_> {
-    fn value(&self) -> Value<'_> {
-        match self {
-            One::Text(text) => Value::Text(&text.0),
-            One::Integer(number) => Value::Integer(*number),
-            One::Bool(value) => Value::Bool(*value),
-        }
-    }
-}
-
-struct ReadKeys;
-
-impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ReadKeys)
-    }
-}
-
-impl<'de> Visitor<'de> for ReadKeys {
-    type Value = Keys<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of condition keys")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Keys<'de>, A::Error> {
-        let mut keys = Vec::new();
-        while let Some(key) = access.next_key()? {
-            keys.push((key, access.next_value()?));
-        }
-        Ok(Keys(keys))
-    }
-}
-
-struct ReadText;
-struct ReadOne;
-struct ReadGiven;
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(ReadText)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for One<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReadOne)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Given<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReadGiven)
-    }
-}
-
-impl<'de> Visitor<'de> for ReadText {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a condition key")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
-    }
-}
-
-impl<'de> Visitor<'de> for ReadOne {
-    type Value = One<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, a number or a boolean")
-    }
-
-    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<One<'de>, E> {
-        ReadText.visit_borrowed_str(text).map(One::Text)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<One<'de>, E> {
-        ReadText.visit_str(text).map(One::Text)
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<One<'de>, E> {
-        Ok(One::Integer(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<One<'de>, E> {
-        // Beyond an i64 it is still the text of a number.
-        Ok(i64::try_from(number).map_or_else(|_| One::Text(Text(Cow::Owned(number.to_string()))), One::Integer))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<One<'de>, E> {
-        Ok(One::Text(Text(Cow::Owned(number.to_string()))))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<One<'de>, E> {
-        Ok(One::Bool(value))
-    }
-}
-
-impl<'de> Visitor<'de> for ReadGiven {
-    type Value = Given<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, a number, a boolean or a list of them")
-    }
-
-    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Given<'de>, E> {
-        ReadOne.visit_borrowed_str(text).map(Given::One)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Given<'de>, E> {
-        ReadOne.visit_str(text).map(Given::One)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Given<'de>, E> {
-        ReadOne.visit_i64(number).map(Given::One)
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Given<'de>, E> {
-        ReadOne.visit_u64(number).map(Given::One)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Given<'de>, E> {
-        ReadOne.visit_f64(number).map(Given::One)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Given<'de>, E> {
-        ReadOne.visit_bool(value).map(Given::One)
-    }
-
-    /// A key that is null is a key the request does not have.
-    fn visit_unit<E>(self) -> Result<Given<'de>, E> {
-        Ok(Given::Many(Vec::new()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Given<'de>, A::Error> {
-        let mut many = Vec::new();
-        while let Some(one) = access.next_element()? {
-            many.push(one);
-        }
-        Ok(Given::Many(many))
-    }
+    let id = RawValue::from_string(id.clone().into_owned())
+        .map_err(|error| Failure::usage(format!("line {line}: {error}")))?;
+    out.json(&Shape { id: &id, line, error })
 }
