@@ -17,33 +17,52 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
+use std::hash::BuildHasher as _;
 use std::rc::Rc;
 
 /// Bytes of document text kept beside what they were parsed to.
 const KEPT_BYTES_MAX: usize = 32 << 20;
+/// How many texts are remembered to have been met.
+const MET: usize = 1 << 16;
 /// Documents in one case: more than anybody may hold.
 const DOCUMENTS_MAX: usize = 1_000;
 
-/// Parsed documents by their text.
-#[derive(Debug, Default)]
+/// Parsed documents by their text, once a text was met twice: in a stream of ever new documents keeping each would cost more
+/// than parsing it.
+#[derive(Debug)]
 struct Kept {
-    documents: HashMap<Box<str>, Rc<Result<Document, String>>, foldhash::fast::RandomState>,
+    documents: HashMap<Box<str>, Rc<Parsed>, foldhash::fast::RandomState>,
     bytes: usize,
+    /// Hashes of texts met lately.
+    met: Box<[u64]>,
+}
+
+type Parsed = Result<Document, String>;
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { documents: HashMap::default(), bytes: 0, met: vec![0; MET].into() }
+    }
 }
 
 impl Kept {
-    fn document(&mut self, text: &str) -> Rc<Result<Document, String>> {
+    fn document(&mut self, text: &str) -> Rc<Parsed> {
         if let Some(document) = self.documents.get(text) {
             return Rc::clone(document);
         }
         let parsed = Document::parse(text, DocumentKind::Simulated).map_err(|error| error.to_string());
         let parsed = Rc::new(parsed);
-        if self.bytes + text.len() > KEPT_BYTES_MAX {
-            self.documents.clear();
-            self.bytes = 0;
+        let hash = self.documents.hasher().hash_one(text);
+        let met = usize::try_from(hash % MET as u64).ok().and_then(|slot| self.met.get_mut(slot));
+        let again = met.is_some_and(|met| std::mem::replace(met, hash) == hash);
+        if again {
+            if self.bytes + text.len() > KEPT_BYTES_MAX {
+                self.documents.clear();
+                self.bytes = 0;
+            }
+            self.bytes += text.len();
+            self.documents.insert(text.into(), Rc::clone(&parsed));
         }
-        self.bytes += text.len();
-        self.documents.insert(text.into(), Rc::clone(&parsed));
         parsed
     }
 }

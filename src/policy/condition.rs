@@ -36,7 +36,7 @@ pub struct Condition {
 
 /// Reads a `Condition` block. An empty one is no condition, as AWS has it; an empty operator or list says
 /// something that nobody can have meant, and is refused.
-pub(super) fn parse_block(json: &Json, path: &Path<'_>, reading: Reading) -> Result<Vec<Condition>, DocumentError> {
+pub(super) fn parse_block(json: &Json<'_>, path: &Path<'_>, reading: Reading) -> Result<Vec<Condition>, DocumentError> {
     let Json::Map(operators) = json else {
         return Err(DocumentError::new(path, json.describe(), "an object of condition operators"));
     };
@@ -68,7 +68,7 @@ pub(super) fn parse_block(json: &Json, path: &Path<'_>, reading: Reading) -> Res
 
 fn parse_values(
     operator: OperatorUse,
-    json: &Json,
+    json: &Json<'_>,
     path: &Path<'_>,
     reading: Reading,
 ) -> Result<Values, DocumentError> {
@@ -107,14 +107,15 @@ fn parse_values(
 
 /// One value or a list of them; numbers and booleans without quotes are read as their text.
 fn each<T>(
-    json: &Json,
+    json: &Json<'_>,
     path: &Path<'_>,
     may_be_empty: bool,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, DocumentError> {
-    let one = |json: &Json, path: &Path<'_>| {
+    let one = |json: &Json<'_>, path: &Path<'_>| {
         let text = match json {
-            Json::Text(text) | Json::Number(text) => text,
+            Json::Text(text) => &**text,
+            Json::Number(text) => text,
             Json::Bool(true) => "true",
             Json::Bool(false) => "false",
             other => return Err(DocumentError::new(path, other.describe(), "text, a number or a boolean")),

@@ -146,7 +146,7 @@ impl Document {
         let mut statement = None;
         for (name, value) in elements {
             let path = Path::Root.name(name);
-            match name.as_str() {
+            match &**name {
                 "Version" => language = parse_version(value, &path)?,
                 "Id" => id = Some(text_at(value, &path, "text")?.into()),
                 "Statement" => statement = Some(value),
@@ -209,7 +209,7 @@ impl Document {
     }
 }
 
-fn parse_version(json: &Json, path: &Path<'_>) -> Result<Language, DocumentError> {
+fn parse_version(json: &Json<'_>, path: &Path<'_>) -> Result<Language, DocumentError> {
     match json {
         Json::Text(text) if text == "2012-10-17" => Ok(Language::V2012),
         Json::Text(text) if text == "2008-10-17" => Ok(Language::V2008),
@@ -226,7 +226,7 @@ pub(super) struct Reading {
     pub(super) as_aws: bool,
 }
 
-fn parse_statement(json: &Json, path: &Path<'_>, reading: Reading) -> Result<Statement, DocumentError> {
+fn parse_statement(json: &Json<'_>, path: &Path<'_>, reading: Reading) -> Result<Statement, DocumentError> {
     let Json::Map(elements) = json else {
         return Err(DocumentError::new(path, json.describe(), "a statement, which is an object"));
     };
@@ -237,7 +237,7 @@ fn parse_statement(json: &Json, path: &Path<'_>, reading: Reading) -> Result<Sta
     let mut conditions = Vec::new();
     for (name, value) in elements {
         let at = path.name(name);
-        match name.as_str() {
+        match &**name {
             "Sid" => sid = Some(parse_sid(value, &at)?),
             "Effect" => effect = Some(parse_effect(value, &at)?),
             "Action" | "NotAction" => {
@@ -284,7 +284,7 @@ fn set_once<T>(slot: &mut Option<T>, value: T, path: &Path<'_>, expected: &str) 
     Ok(())
 }
 
-fn parse_sid(json: &Json, path: &Path<'_>) -> Result<Box<str>, DocumentError> {
+fn parse_sid(json: &Json<'_>, path: &Path<'_>) -> Result<Box<str>, DocumentError> {
     let expected = "a statement id of letters and digits";
     let text = text_at(json, path, expected)?;
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -293,7 +293,7 @@ fn parse_sid(json: &Json, path: &Path<'_>) -> Result<Box<str>, DocumentError> {
     Ok(text.into())
 }
 
-fn parse_effect(json: &Json, path: &Path<'_>) -> Result<Effect, DocumentError> {
+fn parse_effect(json: &Json<'_>, path: &Path<'_>) -> Result<Effect, DocumentError> {
     match json {
         Json::Text(text) if text == "Allow" => Ok(Effect::Allow),
         Json::Text(text) if text == "Deny" => Ok(Effect::Deny),
@@ -317,7 +317,7 @@ fn refuse_doubled_sids(statements: &[Statement], path: &Path<'_>) -> Result<(), 
     Ok(())
 }
 
-fn text_at<'a>(json: &'a Json, path: &Path<'_>, expected: &str) -> Result<&'a str, DocumentError> {
+fn text_at<'a>(json: &'a Json<'_>, path: &Path<'_>, expected: &str) -> Result<&'a str, DocumentError> {
     match json {
         Json::Text(text) => Ok(text),
         other => Err(DocumentError::new(path, other.describe(), expected)),
@@ -326,13 +326,13 @@ fn text_at<'a>(json: &'a Json, path: &Path<'_>, expected: &str) -> Result<&'a st
 
 /// One text or a list of at least one.
 fn texts_at<T>(
-    json: &Json,
+    json: &Json<'_>,
     path: &Path<'_>,
     expected: &str,
     reading: Reading,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, DocumentError> {
-    let one = |json: &Json, path: &Path<'_>| {
+    let one = |json: &Json<'_>, path: &Path<'_>| {
         let text = text_at(json, path, expected)?;
         parse(text).map_err(|expected| DocumentError::text(path, text, expected))
     };

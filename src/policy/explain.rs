@@ -153,7 +153,7 @@ impl Values {
             Values::Bool(values) => values.iter().map(ToString::to_string).collect(),
             Values::Bytes(values) => values.iter().map(|bytes| STANDARD.encode(bytes)).collect(),
             Values::Address(ranges) => ranges.iter().map(Cidr::to_string).collect(),
-            Values::Arn(patterns) => patterns.iter().map(ArnPattern::source).collect(),
+            Values::Arn(patterns) => patterns.iter().map(|arn: &ArnPattern| arn.source().to_owned()).collect(),
         }
     }
 }

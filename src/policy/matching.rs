@@ -12,7 +12,6 @@
 use super::key::{ConditionKey, same_ignoring_case};
 use super::pattern::{ArnPattern, Part, Pattern, ResourcePattern, Shape, Variable, Whole};
 use super::request::{Context, Found, Value};
-use memchr::memmem;
 use std::borrow::Cow;
 
 /// A part once its variable is known.
@@ -128,7 +127,7 @@ fn glob<'a>(len: usize, piece: impl Fn(usize) -> Piece<'a>, text: &str) -> bool 
                 let end = bytes.len().checked_sub(wanted.len()).filter(|end| *end >= next);
                 return end.is_some_and(|end| bytes[end..] == *wanted.as_bytes());
             } else {
-                memmem::find(&bytes[next..], wanted.as_bytes())
+                find(&bytes[next..], wanted.as_bytes())
             };
             match found {
                 Some(skip) => next += skip,
@@ -140,6 +139,12 @@ fn glob<'a>(len: usize, piece: impl Fn(usize) -> Piece<'a>, text: &str) -> bool 
     }
 }
 
+/// Where `wanted` first stands. Names are short: preparing a search would cost more than the search.
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    let Some((&first, rest)) = wanted.split_first() else { return Some(0) };
+    memchr::memchr_iter(first, text).find(|at| text[at + 1..].starts_with(rest))
+}
+
 impl ArnPattern {
     /// Whether `arn` is meant: all six parts, case included.
     #[inline]
@@ -147,22 +152,25 @@ impl ArnPattern {
         match self.whole() {
             Whole::Exact(text) => **text == *arn,
             Whole::Prefix(text) => arn.starts_with(&**text),
-            Whole::Head(head) => arn.strip_prefix(&**head).is_some_and(|rest| self.resource().matches(rest, context)),
-            Whole::Parts => self.matches_by_part(arn, context),
-        }
-    }
-
-    fn matches_by_part<C: Context + ?Sized>(&self, arn: &str, context: &C) -> bool {
-        let Some(mut rest) = arn.strip_prefix("arn:") else { return false };
-        for pattern in self.head() {
-            let Some((part, after)) = rest.split_once(':') else { return false };
-            if !pattern.matches(part, context) {
-                return false;
+            Whole::Head(head, resource) => {
+                arn.strip_prefix(&**head).is_some_and(|rest| resource.matches(rest, context))
             }
-            rest = after;
+            Whole::Parts(parts) => matches_by_part(parts, arn, context),
         }
-        self.resource().matches(rest, context)
     }
+}
+
+fn matches_by_part<C: Context + ?Sized>(parts: &[Pattern; 5], arn: &str, context: &C) -> bool {
+    let Some(mut rest) = arn.strip_prefix("arn:") else { return false };
+    let [head @ .., resource] = parts;
+    for pattern in head {
+        let Some((part, after)) = rest.split_once(':') else { return false };
+        if !pattern.matches(part, context) {
+            return false;
+        }
+        rest = after;
+    }
+    resource.matches(rest, context)
 }
 
 impl ResourcePattern {

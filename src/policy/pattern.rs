@@ -62,6 +62,10 @@ impl Pattern {
     /// # Errors
     /// A variable that is not closed or has no `prefix:name`: what was expected.
     pub(super) fn parse(text: &str, wildcards: bool, variables: bool) -> Result<Self, &'static str> {
+        if !(wildcards && text.contains(['*', '?']) || variables && text.contains("${")) {
+            let parts = if text.is_empty() { Box::default() } else { Box::from([Part::Text(text.into())]) };
+            return Ok(Self { source: text.into(), parts, shape: Shape::Exact });
+        }
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -233,9 +237,10 @@ fn wildcard_match(pattern: &[u8], text: &[u8]) -> bool {
 /// `arn:partition:service:region:account:resource`, six parts; the resource may hold further colons.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ArnPattern {
+    source: Box<str>,
+    /// Where the parts behind `arn:` begin in it.
+    begins: [u32; 5],
     whole: Whole,
-    /// Partition, service, region and account, short and without variables in a `Resource`; then the resource.
-    parts: Box<[Pattern; 5]>,
 }
 
 /// The longest text that every ARN meant begins with, and what may follow: most need no more than this.
@@ -246,9 +251,9 @@ pub(super) enum Whole {
     /// Whatever begins so.
     Prefix(Box<str>),
     /// Whatever begins so and goes on as the pattern of the resource says: the text ends at the fifth colon.
-    Head(Box<str>),
-    /// Wildcards or variables before the fifth colon.
-    Parts,
+    Head(Box<str>, Box<Pattern>),
+    /// Wildcards or variables before the fifth colon: a pattern for each part.
+    Parts(Box<[Pattern; 5]>),
 }
 
 impl ArnPattern {
@@ -282,44 +287,48 @@ impl ArnPattern {
         if !as_aws && !account.is_empty() && account.len() != 12 && account.bytes().all(|b| b.is_ascii_digit()) {
             return Err("an ARN whose account is empty, `*` or 12 digits");
         }
-        Self::compile([partition, service, region, account], resource, false, variables)
+        Self::compile([partition, service, region, account, resource], false, variables)
     }
 
     /// An ARN to compare a request's value with: any part may hold wildcards and variables.
     pub(super) fn in_condition(text: &str, variables: bool) -> Result<Self, &'static str> {
         if text == "*" {
-            return Self::compile(["*"; 4], "*", variables, variables);
+            return Self::compile(["*"; 5], variables, variables);
         }
         let [partition, service, region, account, resource] =
             split(text, variables).ok_or(Self::IN_CONDITION_EXPECTED)?;
         if partition.is_empty() || service.is_empty() || resource.is_empty() {
             return Err(Self::IN_CONDITION_EXPECTED);
         }
-        Self::compile([partition, service, region, account], resource, variables, variables)
+        Self::compile([partition, service, region, account, resource], variables, variables)
     }
 
-    fn compile(head: [&str; 4], resource: &str, in_head: bool, in_resource: bool) -> Result<Self, &'static str> {
-        let [partition, service, region, account] = head;
-        let part = |text| Pattern::parse(text, true, in_head);
-        let head = [part(partition)?, part(service)?, part(region)?, part(account)?];
-        let resource = Pattern::parse(resource, true, in_resource)?;
-        let whole = if head.iter().all(|part| part.shape == Shape::Exact) {
-            let [partition, service, region, account] = [&head[0], &head[1], &head[2], &head[3]].map(Pattern::literal);
-            let mut text = format!("arn:{partition}:{service}:{region}:{account}:");
+    fn compile(parts: [&str; 5], in_head: bool, in_resource: bool) -> Result<Self, &'static str> {
+        let [partition, service, region, account, resource] = parts;
+        let source = format!("arn:{partition}:{service}:{region}:{account}:{resource}");
+        let mut begins = [4; 5];
+        for at in 1..5 {
+            // A document has less than 2^17 bytes.
+            begins[at] = begins[at - 1] + u32::try_from(parts[at - 1].len() + 1).map_err(|_| Self::EXPECTED)?;
+        }
+        let plain = |text: &&str| !(text.contains(['*', '?']) || in_head && text.contains("${"));
+        let whole = if parts[..4].iter().all(plain) {
+            let resource_at = begins[4] as usize;
+            let resource = Pattern::parse(resource, true, in_resource)?;
+            let until = |text: &str| Box::from(format!("{}{text}", &source[..resource_at]));
             match resource.shape {
-                Shape::Exact | Shape::Prefix => text.push_str(resource.literal()),
-                Shape::Any | Shape::Glob | Shape::Variables => {}
-            }
-            match resource.shape {
-                Shape::Exact => Whole::Exact(text.into()),
-                Shape::Prefix | Shape::Any => Whole::Prefix(text.into()),
-                Shape::Glob | Shape::Variables => Whole::Head(text.into()),
+                Shape::Exact => Whole::Exact(until(resource.literal())),
+                Shape::Prefix | Shape::Any => Whole::Prefix(until(resource.literal())),
+                Shape::Glob | Shape::Variables => Whole::Head(source[..resource_at].into(), Box::new(resource)),
             }
         } else {
-            Whole::Parts
+            let part = |text| Pattern::parse(text, true, in_head);
+            let head = [part(partition)?, part(service)?, part(region)?, part(account)?];
+            let [partition, service, region, account] = head;
+            let resource = Pattern::parse(resource, true, in_resource)?;
+            Whole::Parts(Box::new([partition, service, region, account, resource]))
         };
-        let [partition, service, region, account] = head;
-        Ok(Self { whole, parts: Box::new([partition, service, region, account, resource]) })
+        Ok(Self { source: source.into(), begins, whole })
     }
 
     #[inline]
@@ -327,43 +336,24 @@ impl ArnPattern {
         &self.whole
     }
 
-    /// Partition, service, region and account.
-    pub(super) fn head(&self) -> &[Pattern] {
-        &self.parts[..4]
-    }
-
-    pub fn partition(&self) -> &Pattern {
-        &self.parts[0]
-    }
-
-    pub fn service(&self) -> &Pattern {
-        &self.parts[1]
-    }
-
-    pub fn region(&self) -> &Pattern {
-        &self.parts[2]
-    }
-
-    pub fn account(&self) -> &Pattern {
-        &self.parts[3]
-    }
-
-    /// What follows the fifth colon.
-    pub fn resource(&self) -> &Pattern {
-        &self.parts[4]
+    /// The partition, service, region, account and resource, as they were written.
+    #[must_use]
+    pub fn parts(&self) -> [&str; 5] {
+        let begin = |at: usize| self.begins[at] as usize;
+        let end = |at: usize| self.begins.get(at + 1).map_or(self.source.len(), |next| *next as usize - 1);
+        [0, 1, 2, 3, 4].map(|at| &self.source[begin(at)..end(at)])
     }
 
     /// The whole ARN, as it was written.
     #[must_use]
-    pub fn source(&self) -> String {
-        let [partition, service, region, account, resource] = self.parts.each_ref().map(Pattern::source);
-        format!("arn:{partition}:{service}:{region}:{account}:{resource}")
+    pub fn source(&self) -> &str {
+        &self.source
     }
 }
 
 impl fmt::Debug for ArnPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.source(), f)
+        fmt::Debug::fmt(&self.source, f)
     }
 }
 
@@ -408,7 +398,7 @@ impl ResourcePattern {
     pub fn source(&self) -> String {
         match self {
             Self::Any => "*".to_owned(),
-            Self::Arn(arn) => arn.source(),
+            Self::Arn(arn) => arn.source().to_owned(),
         }
     }
 
@@ -418,11 +408,9 @@ impl ResourcePattern {
         match self {
             Self::Any => true,
             Self::Arn(arn) => {
-                let resource = arn.resource().source();
+                let [_, service, _, _, resource] = arn.parts();
                 let bucket = resource.split_once('/').map_or(resource, |(bucket, _)| bucket);
-                arn.service().source() == "s3"
-                    && bucket.contains('*')
-                    && bucket.bytes().all(|b| matches!(b, b'*' | b'?'))
+                service == "s3" && bucket.contains('*') && bucket.bytes().all(|b| matches!(b, b'*' | b'?'))
             }
         }
     }
@@ -557,8 +545,9 @@ mod tests {
     fn an_arn_in_a_condition_may_hold_variables_anywhere() {
         let arn =
             ArnPattern::in_condition("arn:aws:sns:*:${aws:PrincipalAccount}:${aws:username, 'a:b'}", true).unwrap();
-        assert_eq!(arn.account().variables().count(), 1);
-        assert_eq!(arn.resource().source(), "${aws:username, 'a:b'}");
+        assert_eq!(arn.parts(), ["aws", "sns", "*", "${aws:PrincipalAccount}", "${aws:username, 'a:b'}"]);
+        let Whole::Parts(parts) = arn.whole() else { panic!("{arn:?}") };
+        assert_eq!(parts[3].variables().count(), 1);
         assert!(ArnPattern::in_condition("*", true).is_ok());
         for text in ["", "alice", "arn:aws:iam", "arn:aws:iam::1:", "arn:aws:iam::${aws:x:user/y"] {
             assert!(ArnPattern::in_condition(text, true).is_err(), "{text}");

@@ -18,8 +18,8 @@ pub struct Statement {
 #[derive(Debug)]
 pub enum Resource {
     Prefix(Box<[u8]>),
-    /// With `*` only.
-    Glob(Box<[u8]>),
+    /// The texts between its stars.
+    Glob(Vec<Box<[u8]>>),
 }
 
 /// One request.
@@ -40,7 +40,7 @@ pub fn decide(statements: &[Statement], request: &Request) -> bool {
         }
         let resource = match &statement.resource {
             Resource::Prefix(prefix) => request.resource.starts_with(prefix),
-            Resource::Glob(pattern) => glob(pattern, &request.resource),
+            Resource::Glob(texts) => between(texts, &request.resource),
         };
         if !resource || request.address & statement.mask != statement.net || request.now >= statement.before {
             continue;
@@ -51,6 +51,18 @@ pub fn decide(statements: &[Statement], request: &Request) -> bool {
         allowed = true;
     }
     allowed
+}
+
+/// Whether `text` is these texts in order, with anything between them.
+fn between(texts: &[Box<[u8]>], text: &[u8]) -> bool {
+    let [first, middle @ .., last] = texts else { return false };
+    let Some(mut rest) = text.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last)) else { return false };
+    for wanted in middle {
+        let found = memchr::memchr_iter(wanted[0], rest).find(|at| rest[*at..].starts_with(wanted));
+        let Some(at) = found else { return false };
+        rest = &rest[at + wanted.len()..];
+    }
+    true
 }
 
 /// Whether `text` is what `pattern` with its stars says.
