@@ -15,10 +15,32 @@ use super::request::{Context, Found, Value};
 use std::cmp::Ordering;
 
 impl Condition {
-    /// Whether it holds.
+    /// Whether it holds. Typed values of the two keys that gates meet most are compared here, all else out of the way.
     #[inline]
     pub(super) fn holds<C: Context + ?Sized>(&self, context: &C) -> bool {
-        let found = context.find(&self.key).plain();
+        let operator = self.operator.operator;
+        let found = context.find(&self.key);
+        if self.operator.quantifier.is_none()
+            && let Found::One(value) = found
+        {
+            match (&self.values, value) {
+                (Values::Address(ranges), Value::Address(address)) => {
+                    let address = address.to_canonical();
+                    return ranges.iter().any(|range| range.contains(address)) != operator.is_negated();
+                }
+                (Values::Date(dates), Value::Time(time)) => {
+                    let moment = i128::from(time.0);
+                    let one_of = dates.iter().any(|date| compares(operator, moment.cmp(&date.as_nanosecond())));
+                    return one_of != operator.is_negated();
+                }
+                _ => {}
+            }
+        }
+        self.holds_in_general(found.plain(), context)
+    }
+
+    #[inline(never)]
+    fn holds_in_general<C: Context + ?Sized>(&self, found: Found<'_>, context: &C) -> bool {
         let operator = self.operator.operator;
         if let (Operator::Null, Values::Bool(absent)) = (operator, &self.values) {
             return absent.contains(&(found == Found::Absent));

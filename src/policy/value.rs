@@ -136,9 +136,19 @@ impl Cidr {
     }
 
     /// Whether `address` lies in the range. An IPv4 address and an IPv6 range never meet.
+    #[inline]
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.address.is_ipv4() && masked(address, self.prefix) == self.address
+        // The bits that differ, less those behind the prefix; with a prefix of 0 none are left.
+        match (address, self.address) {
+            (IpAddr::V4(one), IpAddr::V4(own)) => {
+                (one.to_bits() ^ own.to_bits()).checked_shr(32 - u32::from(self.prefix)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(one), IpAddr::V6(own)) => {
+                (one.to_bits() ^ own.to_bits()).checked_shr(128 - u32::from(self.prefix)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
     }
 
     /// Whether every address of its kind is in the range (`0.0.0.0/0`, `::/0`): a condition that restricts nothing.
