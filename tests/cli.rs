@@ -401,3 +401,75 @@ fn the_demo_tells_who_leaked_and_what_is_still_alive() {
     }
     assert_eq!(demo.stdout.lines().filter(|line| line.contains("keyledger --ledger ")).count(), 3);
 }
+
+#[test]
+fn a_simulated_request_is_decided_and_every_statement_says_why() {
+    let ledger = Ledger::new();
+    ledger.done(&["policy", "create", "read-logs", "--document", POLICY]);
+    let deny = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Office","Effect":"Deny","Action":"s3:*","Resource":"*",
+        "Condition":{"NotIpAddress":{"aws:SourceIp":"203.0.113.0/24"}}}]}"#;
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["policy", "simulate", "read-logs", "--document", deny, "--action", "s3:GetObject"];
+        arguments.extend(["--resource", "arn:aws:s3:::logs/a"]);
+        arguments.extend(more);
+        ledger.json_one(&arguments)
+    };
+    let answer = ask(&["--context", "AWS:SourceIP=203.0.113.7"]);
+    assert_eq!(answer["decision"], "Allow");
+    assert_eq!(answer["statements"][0]["policy"], "read-logs");
+    assert_eq!(
+        (&answer["statements"][0]["decided"], &answer["statements"][1]["sid"]),
+        (&true.into(), &"Office".into())
+    );
+    let failed = &answer["statements"][1]["failed"][0];
+    assert_eq!(failed["found"], serde_json::json!(["203.0.113.7"]));
+    assert_eq!(failed["wanted"], serde_json::json!(["203.0.113.0/24"]));
+    assert_eq!(ask(&[])["decision"], "ExplicitDeny", "nothing is added to a request, not even an address");
+    let shown = ledger.done(&["policy", "simulate", "read-logs", "--action", "s3:PutObject", "--resource", "*"]);
+    assert!(shown.stdout.starts_with("ImplicitDeny: nothing allows it"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("action s3:PutObject is not among s3:GetObject"), "{}", shown.stdout);
+    assert_eq!(ledger.run(&["policy", "simulate", "nothing", "--action", "a:B", "--resource", "*"]).code, 1);
+    assert_eq!(ledger.run(&["policy", "simulate", "--action", "a:B", "--resource", "*"]).code, 2);
+    assert_eq!(ledger.run(&["policy", "simulate", "read-logs", "--action", "a:B"]).code, 2);
+}
+
+#[test]
+fn cases_are_answered_line_by_line_without_a_ledger_and_past_bad_lines() {
+    let request = r#""request":{"action":"s3:GetObject","resource":"arn:aws:s3:::logs/a","context":{}}"#;
+    let deny = POLICY.replace("Allow", "Deny");
+    let lines = [
+        format!(r#"{{"id":1,"policies":[{POLICY}],{request}}}"#),
+        String::new(),
+        "{".to_owned(),
+        format!(r#"{{"id":"b","policies":[{POLICY},{deny}],{request}}}"#),
+        format!(r#"{{"id":null,"policies":[],{request}}}"#),
+        format!(r#"{{"id":4,"policies":[{{"Statement":[]}}],{request}}}"#),
+        // Longer than a line may be: the next one is read all the same.
+        format!(r#"{{"id":5,"policies":["{}"]}}"#, "x".repeat(5 << 20)),
+        format!(r#"{{"id":6.50,"policies":[{POLICY}],{request}}}"#),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, good) = (folder.path().join("cases.jsonl"), folder.path().join("good.jsonl"));
+    std::fs::write(&file, lines.join("\n")).expect("written");
+    std::fs::write(&good, format!("{}\n", lines[0])).expect("written");
+    let run = |file: &std::path::Path| {
+        let mut command = program();
+        command.current_dir(folder.path()).args(["policy", "simulate", "--json", "--cases"]).arg(file);
+        ran(command.output().expect("the program runs"))
+    };
+    let answered = run(&file);
+    assert_eq!(answered.code, 2, "{}", answered.stderr);
+    let said: Vec<serde_json::Value> =
+        answered.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(said.len(), 7, "{}", answered.stdout);
+    assert!(answered.stdout.starts_with("{\"id\":1,\"decision\":\"Allow\"}\n"), "{}", answered.stdout);
+    assert_eq!(said[2], serde_json::json!({"id": "b", "decision": "ExplicitDeny"}));
+    assert_eq!(said[3], serde_json::json!({"id": null, "decision": "ImplicitDeny"}));
+    for (at, id, line) in [(1, serde_json::json!(null), 3), (4, 4.into(), 6), (5, serde_json::json!(null), 7)] {
+        assert_eq!((&said[at]["id"], &said[at]["line"]), (&id, &line.into()), "{}", said[at]);
+        assert!(text(&said[at], "error").contains(&format!("line {line}")), "{}", said[at]);
+    }
+    assert!(answered.stdout.ends_with("{\"id\":6.50,\"decision\":\"Allow\"}\n"), "{}", answered.stdout);
+    let answered = run(&good);
+    assert_eq!((answered.code, answered.stdout.as_str()), (0, "{\"id\":1,\"decision\":\"Allow\"}\n"));
+}

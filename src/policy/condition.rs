@@ -4,60 +4,14 @@
 //!
 //! Not here: the request's values and the comparing.
 
+use super::document::Reading;
 use super::error::{DocumentError, Path};
 use super::json::Json;
+use super::key::ConditionKey;
 use super::operator::{Family, OperatorUse};
 use super::pattern::{ArnPattern, Pattern};
 use super::value::{self, Cidr, Number};
 use jiff::Timestamp;
-use std::fmt;
-
-/// Characters of a condition key, tag included. AWS tag keys have at most 128.
-const KEY_CHARS_MAX: usize = 256;
-
-/// A condition key, `prefix:name` or `prefix:name/tag`. Its case does not matter up to the slash.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ConditionKey {
-    /// Small letters up to the slash, then as written.
-    canonical: Box<str>,
-}
-
-impl ConditionKey {
-    const EXPECTED: &'static str = "a condition key such as `aws:SourceIp` or `s3:ExistingObjectTag/team`";
-
-    /// Reads a key; `None` when it has not that shape.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (named, tag) = text.split_once('/').map_or((text, None), |(named, tag)| (named, Some(tag)));
-        let (prefix, name) = named.split_once(':')?;
-        let in_prefix = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-        let in_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
-        let in_tag = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
-        let fits = !prefix.is_empty()
-            && prefix.bytes().all(in_prefix)
-            && !name.is_empty()
-            && name.bytes().all(in_name)
-            && tag.is_none_or(|tag| !tag.is_empty() && tag.chars().all(in_tag))
-            && text.chars().count() <= KEY_CHARS_MAX;
-        fits.then(|| {
-            let mut canonical = named.to_ascii_lowercase();
-            canonical.push_str(&text[named.len()..]);
-            Self { canonical: canonical.into() }
-        })
-    }
-
-    /// In small letters up to the slash: `aws:sourceip`, `s3:existingobjecttag/Team`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.canonical
-    }
-}
-
-impl fmt::Debug for ConditionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.canonical, f)
-    }
-}
 
 /// What a key is compared with: one kind of value, at least one of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +36,7 @@ pub struct Condition {
 
 /// Reads a `Condition` block. An empty one is no condition, as AWS has it; an empty operator or list says
 /// something that nobody can have meant, and is refused.
-pub(super) fn parse_block(json: &Json, path: &Path<'_>, variables: bool) -> Result<Vec<Condition>, DocumentError> {
+pub(super) fn parse_block(json: &Json<'_>, path: &Path<'_>, reading: Reading) -> Result<Vec<Condition>, DocumentError> {
     let Json::Map(operators) = json else {
         return Err(DocumentError::new(path, json.describe(), "an object of condition operators"));
     };
@@ -91,7 +45,7 @@ pub(super) fn parse_block(json: &Json, path: &Path<'_>, variables: bool) -> Resu
         let path = path.name(name);
         let operator = OperatorUse::parse(name).map_err(|expected| DocumentError::text(&path, name, expected))?;
         let keys = match keys {
-            Json::Map(keys) if !keys.is_empty() => keys,
+            Json::Map(keys) if !keys.is_empty() || reading.as_aws => keys,
             other => return Err(DocumentError::new(&path, other.describe(), "an object of condition keys")),
         };
         for (name, value) in keys {
@@ -105,42 +59,63 @@ pub(super) fn parse_block(json: &Json, path: &Path<'_>, variables: bool) -> Resu
                     "each key once, whatever its case",
                 ));
             }
-            let values = parse_values(operator, value, &path, variables)?;
+            let values = parse_values(operator, value, &path, reading)?;
             conditions.push(Condition { operator, key, values });
         }
     }
     Ok(conditions)
 }
 
-fn parse_values(operator: OperatorUse, json: &Json, path: &Path<'_>, variables: bool) -> Result<Values, DocumentError> {
+fn parse_values(
+    operator: OperatorUse,
+    json: &Json<'_>,
+    path: &Path<'_>,
+    reading: Reading,
+) -> Result<Values, DocumentError> {
     let operator = operator.operator;
+    let Reading { variables, as_aws } = reading;
     match operator.family() {
         Family::String => {
             let wildcards = operator.has_wildcards();
-            each(json, path, |text| Pattern::parse(text, wildcards, variables)).map(Values::Text)
+            each(json, path, as_aws, |text| Pattern::parse(text, wildcards, variables)).map(Values::Text)
         }
-        Family::Arn => each(json, path, |text| ArnPattern::in_condition(text, variables)).map(Values::Arn),
-        Family::Numeric => each(json, path, |text| Number::parse(text).ok_or(Number::EXPECTED)).map(Values::Number),
-        Family::Date => each(json, path, |text| value::date(text).ok_or(value::DATE_EXPECTED)).map(Values::Date),
-        Family::Bool | Family::Null => {
-            each(json, path, |text| value::boolean(text).ok_or("`true` or `false`")).map(Values::Bool)
+        Family::Arn if as_aws => {
+            // What is no ARN equals none: AWS takes it, and it never matches.
+            let arns = each(json, path, as_aws, |text| Ok(ArnPattern::in_condition(text, variables).ok()))?;
+            Ok(Values::Arn(arns.into_iter().flatten().collect()))
         }
+        Family::Arn => each(json, path, as_aws, |text| ArnPattern::in_condition(text, variables)).map(Values::Arn),
+        Family::Numeric => {
+            each(json, path, as_aws, |text| Number::parse(text).ok_or(Number::EXPECTED)).map(Values::Number)
+        }
+        Family::Date => {
+            each(json, path, as_aws, |text| value::date(text).ok_or(value::DATE_EXPECTED)).map(Values::Date)
+        }
+        Family::Bool | Family::Null => each(json, path, as_aws, |text| {
+            let small = if as_aws { text.to_ascii_lowercase() } else { text.to_owned() };
+            value::boolean(&small).ok_or("`true` or `false`")
+        })
+        .map(Values::Bool),
         Family::Binary => {
-            each(json, path, |text| value::bytes(text).ok_or("base64 with its padding")).map(Values::Bytes)
+            each(json, path, as_aws, |text| value::bytes(text).ok_or("base64 with its padding")).map(Values::Bytes)
         }
-        Family::IpAddress => each(json, path, |text| Cidr::parse(text).ok_or(Cidr::EXPECTED)).map(Values::Address),
+        Family::IpAddress => {
+            each(json, path, as_aws, |text| Cidr::parse(text).ok_or(Cidr::EXPECTED)).map(Values::Address)
+        }
     }
 }
 
 /// One value or a list of them; numbers and booleans without quotes are read as their text.
 fn each<T>(
-    json: &Json,
+    json: &Json<'_>,
     path: &Path<'_>,
+    may_be_empty: bool,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, DocumentError> {
-    let one = |json: &Json, path: &Path<'_>| {
+    let one = |json: &Json<'_>, path: &Path<'_>| {
         let text = match json {
-            Json::Text(text) | Json::Number(text) => text,
+            Json::Text(text) => &**text,
+            Json::Number(text) => text,
             Json::Bool(true) => "true",
             Json::Bool(false) => "false",
             other => return Err(DocumentError::new(path, other.describe(), "text, a number or a boolean")),
@@ -148,7 +123,9 @@ fn each<T>(
         parse(text).map_err(|expected| DocumentError::text(path, text, expected))
     };
     match json {
-        Json::List(list) if list.is_empty() => Err(DocumentError::new(path, json.describe(), "at least one value")),
+        Json::List(list) if list.is_empty() && !may_be_empty => {
+            Err(DocumentError::new(path, json.describe(), "at least one value"))
+        }
         Json::List(list) => list.iter().enumerate().map(|(index, json)| one(json, &path.index(index))).collect(),
         json => one(json, path).map(|value| vec![value]),
     }
@@ -159,7 +136,8 @@ mod tests {
     use super::*;
 
     fn block(text: &str) -> Result<Vec<Condition>, DocumentError> {
-        parse_block(&Json::parse(text).unwrap(), &Path::Root.name("Condition"), true)
+        let reading = Reading { variables: true, as_aws: false };
+        parse_block(&Json::parse(text).unwrap(), &Path::Root.name("Condition"), reading)
     }
 
     #[test]
@@ -198,27 +176,5 @@ mod tests {
         ] {
             assert_eq!(block(text).expect_err(text).path, path, "{text}");
         }
-    }
-
-    #[test]
-    fn keys_are_one_whatever_the_case_but_tags_are_not() {
-        let key = |text| ConditionKey::parse(text);
-        assert_eq!(key("AWS:SourceIP"), key("aws:sourceip"));
-        assert_ne!(key("s3:ExistingObjectTag/Team"), key("s3:ExistingObjectTag/team"));
-        assert!(key("kms:EncryptionContext:App").is_some() && key("aws:RequestTag/größe 2").is_some());
-        for text in [
-            "",
-            "aws",
-            "aws:",
-            ":x",
-            "aws:x/",
-            "aws:a b",
-            "a/b:c",
-            "aws:RequestTag/${aws:username}",
-            "aws:RequestTag/a*",
-        ] {
-            assert_eq!(key(text), None, "{text}");
-        }
-        assert_eq!(key(&format!("aws:RequestTag/{}", "x".repeat(256))), None);
     }
 }

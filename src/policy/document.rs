@@ -2,7 +2,8 @@
 //!
 //! Source: IAM User Guide, "Grammar of the IAM JSON policy language" and "IAM and AWS STS quotas". Stricter than
 //! AWS in these points, each of which would otherwise mean more or less than its author can see: keys must not
-//! be doubled, lists must not be empty, ARNs must have all six parts, a four-digit date must say what it is.
+//! be doubled, lists must not be empty, ARNs must have all six parts, a four-digit date must say what it is. A document that
+//! is only asked about ([`DocumentKind::Simulated`]) may have empty lists and short ARNs: they are read as AWS does.
 //!
 //! Not here: conditions and patterns (`condition`, `pattern`), and resource policies: a `Principal` is refused.
 
@@ -10,11 +11,12 @@ use super::condition::{Condition, parse_block};
 use super::error::{DocumentError, Path};
 use super::json::Json;
 use super::pattern::{ActionPattern, ResourcePattern};
+use super::program::Program;
 
 /// Bytes of a text that is looked at at all, white space included: as much as IAM's API takes.
 const TEXT_BYTES_MAX: usize = 131_072;
 
-/// What a document is for, which decides how long it may be.
+/// What a document is for, which decides how long it may be and how strictly it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DocumentKind {
     /// A policy with a name of its own: 6,144 characters.
@@ -25,6 +27,9 @@ pub enum DocumentKind {
     GroupInline,
     /// From outside evidence, where AWS already took it: 10,240, the most for any identity policy (a role's).
     Evidence,
+    /// Asked about and never stored, so read as AWS reads it where we are stricter with what we keep: incomplete
+    /// ARNs are completed with `*`, empty lists mean nothing, and no size counts but that of the text.
+    Simulated,
 }
 
 impl DocumentKind {
@@ -36,6 +41,7 @@ impl DocumentKind {
             DocumentKind::UserInline => 2_048,
             DocumentKind::GroupInline => 5_120,
             DocumentKind::Evidence => 10_240,
+            DocumentKind::Simulated => TEXT_BYTES_MAX,
         }
     }
 }
@@ -43,7 +49,8 @@ impl DocumentKind {
 /// Characters of a document as IAM counts them: white space is free.
 #[must_use]
 pub fn size_non_blank(text: &str) -> usize {
-    text.chars().filter(|c| !matches!(c, ' ' | '\t' | '\n' | '\r')).count()
+    // Characters begin at bytes that go on no other.
+    text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x80..=0xbf)).count()
 }
 
 /// The version of the policy language, by its date.
@@ -111,6 +118,7 @@ pub struct Document {
     language: Language,
     id: Option<Box<str>>,
     statements: Vec<Statement>,
+    program: Program,
     minified: Box<str>,
 }
 
@@ -138,7 +146,7 @@ impl Document {
         let mut statement = None;
         for (name, value) in elements {
             let path = Path::Root.name(name);
-            match name.as_str() {
+            match &**name {
                 "Version" => language = parse_version(value, &path)?,
                 "Id" => id = Some(text_at(value, &path, "text")?.into()),
                 "Statement" => statement = Some(value),
@@ -146,22 +154,24 @@ impl Document {
             }
         }
         let path = Path::Root.name("Statement");
-        let statements = match statement {
+        let reading = Reading { variables: language == Language::V2012, as_aws: kind == DocumentKind::Simulated };
+        let statements: Vec<_> = match statement {
             None => return Err(DocumentError::new(&path, "nothing", "a statement or a list of statements")),
             Some(Json::List(list)) if list.is_empty() => {
                 return Err(DocumentError::new(&path, "an empty list", "at least one statement"));
             }
             Some(Json::List(list)) => {
                 let each = list.iter().enumerate();
-                each.map(|(index, json)| parse_statement(json, &path.index(index), language))
+                each.map(|(index, json)| parse_statement(json, &path.index(index), reading))
                     .collect::<Result<_, _>>()?
             }
-            Some(json) => vec![parse_statement(json, &path, language)?],
+            Some(json) => vec![parse_statement(json, &path, reading)?],
         };
         refuse_doubled_sids(&statements, &path)?;
         let mut minified = String::with_capacity(text.len());
         json.minify(&mut minified);
-        Ok(Document { language, id, statements, minified: minified.into() })
+        let program = Program::of(&statements);
+        Ok(Document { language, id, statements, program, minified: minified.into() })
     }
 
     pub fn language(&self) -> Language {
@@ -176,6 +186,11 @@ impl Document {
     /// At least one.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    #[inline]
+    pub(super) fn program(&self) -> &Program {
+        &self.program
     }
 
     /// The document without white space between its parts, keys in the order they were written.
@@ -194,7 +209,7 @@ impl Document {
     }
 }
 
-fn parse_version(json: &Json, path: &Path<'_>) -> Result<Language, DocumentError> {
+fn parse_version(json: &Json<'_>, path: &Path<'_>) -> Result<Language, DocumentError> {
     match json {
         Json::Text(text) if text == "2012-10-17" => Ok(Language::V2012),
         Json::Text(text) if text == "2008-10-17" => Ok(Language::V2008),
@@ -202,11 +217,19 @@ fn parse_version(json: &Json, path: &Path<'_>) -> Result<Language, DocumentError
     }
 }
 
-fn parse_statement(json: &Json, path: &Path<'_>, language: Language) -> Result<Statement, DocumentError> {
+/// How texts in a document are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// `${…}` is a variable.
+    pub(super) variables: bool,
+    /// Take what AWS takes, where we would rather have it said plainly.
+    pub(super) as_aws: bool,
+}
+
+fn parse_statement(json: &Json<'_>, path: &Path<'_>, reading: Reading) -> Result<Statement, DocumentError> {
     let Json::Map(elements) = json else {
         return Err(DocumentError::new(path, json.describe(), "a statement, which is an object"));
     };
-    let variables = language == Language::V2012;
     let mut sid = None;
     let mut effect = None;
     let mut actions = None;
@@ -214,21 +237,21 @@ fn parse_statement(json: &Json, path: &Path<'_>, language: Language) -> Result<S
     let mut conditions = Vec::new();
     for (name, value) in elements {
         let at = path.name(name);
-        match name.as_str() {
+        match &**name {
             "Sid" => sid = Some(parse_sid(value, &at)?),
             "Effect" => effect = Some(parse_effect(value, &at)?),
             "Action" | "NotAction" => {
                 let parse = |text: &str| ActionPattern::parse(text).ok_or(ActionPattern::EXPECTED);
-                let items = texts_at(value, &at, "an action or a list of actions", parse)?;
+                let items = texts_at(value, &at, "an action or a list of actions", reading, parse)?;
                 set_once(&mut actions, listed(items, name == "NotAction"), &at, "`Action` or `NotAction`, not both")?;
             }
             "Resource" | "NotResource" => {
-                let parse = |text: &str| ResourcePattern::parse(text, variables);
-                let items = texts_at(value, &at, "a resource or a list of resources", parse)?;
+                let parse = |text: &str| ResourcePattern::parse(text, reading);
+                let items = texts_at(value, &at, "a resource or a list of resources", reading, parse)?;
                 let both = "`Resource` or `NotResource`, not both";
                 set_once(&mut resources, listed(items, name == "NotResource"), &at, both)?;
             }
-            "Condition" => conditions = parse_block(value, &at, variables)?,
+            "Condition" => conditions = parse_block(value, &at, reading)?,
             "Principal" | "NotPrincipal" => {
                 let expected = "no principal: whoever holds an identity policy is meant";
                 return Err(DocumentError::new(&at, value.describe(), expected));
@@ -261,7 +284,7 @@ fn set_once<T>(slot: &mut Option<T>, value: T, path: &Path<'_>, expected: &str) 
     Ok(())
 }
 
-fn parse_sid(json: &Json, path: &Path<'_>) -> Result<Box<str>, DocumentError> {
+fn parse_sid(json: &Json<'_>, path: &Path<'_>) -> Result<Box<str>, DocumentError> {
     let expected = "a statement id of letters and digits";
     let text = text_at(json, path, expected)?;
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -270,7 +293,7 @@ fn parse_sid(json: &Json, path: &Path<'_>) -> Result<Box<str>, DocumentError> {
     Ok(text.into())
 }
 
-fn parse_effect(json: &Json, path: &Path<'_>) -> Result<Effect, DocumentError> {
+fn parse_effect(json: &Json<'_>, path: &Path<'_>) -> Result<Effect, DocumentError> {
     match json {
         Json::Text(text) if text == "Allow" => Ok(Effect::Allow),
         Json::Text(text) if text == "Deny" => Ok(Effect::Deny),
@@ -294,7 +317,7 @@ fn refuse_doubled_sids(statements: &[Statement], path: &Path<'_>) -> Result<(), 
     Ok(())
 }
 
-fn text_at<'a>(json: &'a Json, path: &Path<'_>, expected: &str) -> Result<&'a str, DocumentError> {
+fn text_at<'a>(json: &'a Json<'_>, path: &Path<'_>, expected: &str) -> Result<&'a str, DocumentError> {
     match json {
         Json::Text(text) => Ok(text),
         other => Err(DocumentError::new(path, other.describe(), expected)),
@@ -303,17 +326,20 @@ fn text_at<'a>(json: &'a Json, path: &Path<'_>, expected: &str) -> Result<&'a st
 
 /// One text or a list of at least one.
 fn texts_at<T>(
-    json: &Json,
+    json: &Json<'_>,
     path: &Path<'_>,
     expected: &str,
+    reading: Reading,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, DocumentError> {
-    let one = |json: &Json, path: &Path<'_>| {
+    let one = |json: &Json<'_>, path: &Path<'_>| {
         let text = text_at(json, path, expected)?;
         parse(text).map_err(|expected| DocumentError::text(path, text, expected))
     };
     match json {
-        Json::List(list) if list.is_empty() => Err(DocumentError::new(path, json.describe(), expected)),
+        Json::List(list) if list.is_empty() && !reading.as_aws => {
+            Err(DocumentError::new(path, json.describe(), expected))
+        }
         Json::List(list) => list.iter().enumerate().map(|(index, json)| one(json, &path.index(index))).collect(),
         json => one(json, path).map(|value| vec![value]),
     }
@@ -360,6 +386,31 @@ mod tests {
         }
         let blank = format!("{PLAIN}{}", " ".repeat(TEXT_BYTES_MAX));
         assert!(Document::parse(&blank, DocumentKind::Managed).unwrap_err().found.ends_with("bytes"));
+    }
+
+    #[test]
+    fn a_document_that_is_only_asked_about_is_read_as_aws_reads_it() {
+        for (strict, short) in [
+            ("\"Resource\": \"arn:aws:sqs:*:*:*\"", "\"Resource\": \"arn:aws:sqs\""),
+            ("\"Resource\": \"arn:aws:s3:::*\"", "\"Resource\": \"arn:aws:s3::\""),
+            ("\"Resource\": \"arn:aws:s3:*:*:*\"", "\"Resource\": \"arn:aws:s3:*\""),
+            (
+                "\"Resource\": \"*\", \"Condition\": {\"Bool\": {\"aws:SecureTransport\": true}}",
+                "\"Resource\": \"*\", \"Condition\": {\"Bool\": {\"aws:SecureTransport\": \"True\"}}",
+            ),
+        ] {
+            let [strict, short] = [strict, short].map(|resource| PLAIN.replace("\"Resource\": \"*\"", resource));
+            let stored = Document::parse(&strict, DocumentKind::Managed).expect(&strict);
+            assert!(Document::parse(&short, DocumentKind::Managed).is_err(), "{short}");
+            let asked = Document::parse(&short, DocumentKind::Simulated).expect(&short);
+            let resources = |of: &Document| of.statements()[0].resources.items()[0].source();
+            assert_eq!(resources(&asked), resources(&stored));
+            assert_eq!(asked.statements()[0].conditions, stored.statements()[0].conditions);
+        }
+        for resource in ["[]", "\"arn:aws:s3\""] {
+            let text = PLAIN.replace("\"Resource\": \"*\"", &format!("\"NotResource\": {resource}"));
+            assert!(Document::parse(&text, DocumentKind::Simulated).is_ok(), "{text}");
+        }
     }
 
     #[test]

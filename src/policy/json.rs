@@ -7,7 +7,8 @@
 
 use super::error::{DocumentError, Path, quoted};
 use crate::model::text::is_deceptive;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 
@@ -16,22 +17,23 @@ const DEPTH_MAX: usize = 32;
 
 /// A JSON value with its keys in the order they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Json {
+pub(super) enum Json<'a> {
     Null,
     Bool(bool),
     /// As serde_json writes it back.
     Number(String),
-    Text(String),
-    List(Vec<Json>),
-    Map(Vec<(String, Json)>),
+    /// Borrowed, unless something in it was escaped.
+    Text(Cow<'a, str>),
+    List(Vec<Json<'a>>),
+    Map(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-impl Json {
+impl<'a> Json<'a> {
     /// Parses a whole text.
     ///
     /// # Errors
     /// Names the place of the first syntax error, doubled key, control character or too deep nesting.
-    pub(super) fn parse(text: &str) -> Result<Json, DocumentError> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, DocumentError> {
         let refused = RefCell::new(None);
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let walk = Walk { path: &Path::Root, depth: 0, refused: &refused };
@@ -100,12 +102,14 @@ impl Json {
 /// Texts hold no control characters, so quotes and backslashes are all there is to escape.
 fn minify_text(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\\']) {
+        out.push_str(&rest[..at]);
+        out.push('\\');
+        out.push_str(&rest[at..=at]);
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }
 
@@ -154,7 +158,8 @@ impl Walk<'_> {
     }
 
     fn checked<E: serde::de::Error>(&self, text: &str, what: &str) -> Result<(), E> {
-        if !text.contains(is_deceptive) {
+        // Most texts are plain ASCII, which a look at the bytes shows.
+        if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) || !text.contains(is_deceptive) {
             return Ok(());
         }
         let expected = format!("{what} without control or invisible characters");
@@ -162,53 +167,85 @@ impl Walk<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = Json;
+/// A key, borrowed unless something in it was escaped.
+struct Key<'a>(Cow<'a, str>);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(ReadKey)
+    }
+}
+
+struct ReadKey;
+
+impl<'de> Visitor<'de> for ReadKey {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Owned(text.to_owned())))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
         let result = deserializer.deserialize_any(self);
         self.at(result)
     }
 }
 
 impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = Json;
+    type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Json, E> {
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
         Ok(Json::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
         Ok(Json::Number(value.to_string()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
         Ok(Json::Number(value.to_string()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json<'de>, E> {
         let number = serde_json::Number::from_f64(value).ok_or_else(|| E::custom("not a number"))?;
         Ok(Json::Number(number.to_string()))
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Json, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Json<'de>, E> {
         self.visit_string(text.to_owned())
     }
 
-    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Json, E> {
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Json<'de>, E> {
         self.checked(&text, "text")?;
-        Ok(Json::Text(text))
+        Ok(Json::Text(Cow::Owned(text)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Json<'de>, E> {
+        self.checked(text, "text")?;
+        Ok(Json::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         self.enter()?;
         let mut list = Vec::new();
         loop {
@@ -220,10 +257,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
         self.enter()?;
-        let mut map: Vec<(String, Json)> = Vec::new();
-        while let Some(key) = access.next_key::<String>()? {
+        let mut map: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
+        while let Some(Key(key)) = access.next_key()? {
             let path = self.path.name(&key);
             let walk = Walk { path: &path, depth: self.depth + 1, ..self };
             self.checked(&key, "a key")?;

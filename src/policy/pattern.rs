@@ -5,9 +5,11 @@
 //! Variables exist since language version 2012-10-17; before it they are plain text. A variable's value is
 //! never read as a wildcard.
 //!
-//! Not here: the values of variables, and matching a resource, which needs them.
+//! Not here: the matching, which needs a request (`matching`).
 
-use super::condition::ConditionKey;
+use super::document::Reading;
+use super::key::ConditionKey;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One piece of a pattern.
@@ -29,11 +31,27 @@ pub struct Variable {
     pub default: Option<Box<str>>,
 }
 
+/// How a pattern is matched, decided once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Shape {
+    /// Text alone, or nothing.
+    Exact,
+    /// `*`
+    Any,
+    /// Text and one `*` behind it.
+    Prefix,
+    /// Wildcards elsewhere, no variables.
+    Glob,
+    /// Needs values of the request.
+    Variables,
+}
+
 /// Text with wildcards and variables, as far as its place allows them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     source: Box<str>,
     parts: Box<[Part]>,
+    shape: Shape,
 }
 
 const VARIABLE_EXPECTED: &str = "a policy variable such as `${aws:username}` or `${aws:username, 'default'}`";
@@ -44,6 +62,10 @@ impl Pattern {
     /// # Errors
     /// A variable that is not closed or has no `prefix:name`: what was expected.
     pub(super) fn parse(text: &str, wildcards: bool, variables: bool) -> Result<Self, &'static str> {
+        if !(wildcards && text.contains(['*', '?']) || variables && text.contains("${")) {
+            let parts = if text.is_empty() { Box::default() } else { Box::from([Part::Text(text.into())]) };
+            return Ok(Self { source: text.into(), parts, shape: Shape::Exact });
+        }
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -76,7 +98,25 @@ impl Pattern {
             }
         }
         flush(&mut plain, &mut parts);
-        Ok(Self { source: text.into(), parts: parts.into() })
+        let shape = match parts.as_slice() {
+            parts if parts.iter().any(|part| matches!(part, Part::Variable(_))) => Shape::Variables,
+            [] | [Part::Text(_)] => Shape::Exact,
+            [Part::AnyRun] => Shape::Any,
+            [Part::Text(_), Part::AnyRun] => Shape::Prefix,
+            _ => Shape::Glob,
+        };
+        Ok(Self { source: text.into(), parts: parts.into(), shape })
+    }
+
+    #[inline]
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The text it begins with, before any wildcard or variable.
+    #[inline]
+    pub(super) fn literal(&self) -> &str {
+        if let Some(Part::Text(text)) = self.parts.first() { text } else { "" }
     }
 
     /// As it was written.
@@ -197,9 +237,23 @@ fn wildcard_match(pattern: &[u8], text: &[u8]) -> bool {
 /// `arn:partition:service:region:account:resource`, six parts; the resource may hold further colons.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ArnPattern {
-    /// Partition, service, region, account: short, without variables in a `Resource`.
-    head: [Pattern; 4],
-    resource: Pattern,
+    source: Box<str>,
+    /// Where the parts behind `arn:` begin in it.
+    begins: [u32; 5],
+    whole: Whole,
+}
+
+/// The longest text that every ARN meant begins with, and what may follow: most need no more than this.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Whole {
+    /// This ARN alone.
+    Exact(Box<str>),
+    /// Whatever begins so.
+    Prefix(Box<str>),
+    /// Whatever begins so and goes on as the pattern of the resource says: the text ends at the fifth colon.
+    Head(Box<str>, Box<Pattern>),
+    /// Wildcards or variables before the fifth colon: a pattern for each part.
+    Parts(Box<[Pattern; 5]>),
 }
 
 impl ArnPattern {
@@ -209,8 +263,15 @@ impl ArnPattern {
         "`*` or an ARN pattern of six parts such as `arn:aws:iam::*:user/alice`";
 
     /// An ARN for `Resource`.
-    fn of_resource(text: &str, variables: bool) -> Result<Self, &'static str> {
-        let [partition, service, region, account, resource] = split(text, false).ok_or(Self::EXPECTED)?;
+    fn of_resource(text: &str, reading: Reading) -> Result<Self, &'static str> {
+        let Reading { variables, as_aws } = reading;
+        let colons = text.bytes().filter(|byte| *byte == b':').count();
+        let completed = match colons {
+            // AWS completes an incomplete ARN with wildcards (IAM User Guide, "Resource").
+            2..5 if as_aws => Cow::Owned(format!("{text}{}", &":*:*:*"[..2 * (5 - colons)])),
+            _ => Cow::Borrowed(text),
+        };
+        let [partition, service, region, account, resource] = split(&completed, false).ok_or(Self::EXPECTED)?;
         let small = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let wild = |b: u8| matches!(b, b'*' | b'?');
         let fits = !partition.is_empty()
@@ -223,65 +284,76 @@ impl ArnPattern {
         if !fits {
             return Err(Self::EXPECTED);
         }
-        if !account.is_empty() && account.len() != 12 && account.bytes().all(|b| b.is_ascii_digit()) {
+        if !as_aws && !account.is_empty() && account.len() != 12 && account.bytes().all(|b| b.is_ascii_digit()) {
             return Err("an ARN whose account is empty, `*` or 12 digits");
         }
-        Self::compile([partition, service, region, account], resource, false, variables)
+        Self::compile([partition, service, region, account, resource], false, variables)
     }
 
     /// An ARN to compare a request's value with: any part may hold wildcards and variables.
     pub(super) fn in_condition(text: &str, variables: bool) -> Result<Self, &'static str> {
         if text == "*" {
-            return Self::compile(["*"; 4], "*", variables, variables);
+            return Self::compile(["*"; 5], variables, variables);
         }
         let [partition, service, region, account, resource] =
             split(text, variables).ok_or(Self::IN_CONDITION_EXPECTED)?;
         if partition.is_empty() || service.is_empty() || resource.is_empty() {
             return Err(Self::IN_CONDITION_EXPECTED);
         }
-        Self::compile([partition, service, region, account], resource, variables, variables)
+        Self::compile([partition, service, region, account, resource], variables, variables)
     }
 
-    fn compile(head: [&str; 4], resource: &str, in_head: bool, in_resource: bool) -> Result<Self, &'static str> {
-        let [partition, service, region, account] = head;
-        let part = |text| Pattern::parse(text, true, in_head);
-        let head = [part(partition)?, part(service)?, part(region)?, part(account)?];
-        Ok(Self { head, resource: Pattern::parse(resource, true, in_resource)? })
+    fn compile(parts: [&str; 5], in_head: bool, in_resource: bool) -> Result<Self, &'static str> {
+        let [partition, service, region, account, resource] = parts;
+        let source = format!("arn:{partition}:{service}:{region}:{account}:{resource}");
+        let mut begins = [4; 5];
+        for at in 1..5 {
+            // A document has less than 2^17 bytes.
+            begins[at] = begins[at - 1] + u32::try_from(parts[at - 1].len() + 1).map_err(|_| Self::EXPECTED)?;
+        }
+        let plain = |text: &&str| !(text.contains(['*', '?']) || in_head && text.contains("${"));
+        let whole = if parts[..4].iter().all(plain) {
+            let resource_at = begins[4] as usize;
+            let resource = Pattern::parse(resource, true, in_resource)?;
+            let until = |text: &str| Box::from(format!("{}{text}", &source[..resource_at]));
+            match resource.shape {
+                Shape::Exact => Whole::Exact(until(resource.literal())),
+                Shape::Prefix | Shape::Any => Whole::Prefix(until(resource.literal())),
+                Shape::Glob | Shape::Variables => Whole::Head(source[..resource_at].into(), Box::new(resource)),
+            }
+        } else {
+            let part = |text| Pattern::parse(text, true, in_head);
+            let head = [part(partition)?, part(service)?, part(region)?, part(account)?];
+            let [partition, service, region, account] = head;
+            let resource = Pattern::parse(resource, true, in_resource)?;
+            Whole::Parts(Box::new([partition, service, region, account, resource]))
+        };
+        Ok(Self { source: source.into(), begins, whole })
     }
 
-    pub fn partition(&self) -> &Pattern {
-        &self.head[0]
+    #[inline]
+    pub(super) fn whole(&self) -> &Whole {
+        &self.whole
     }
 
-    pub fn service(&self) -> &Pattern {
-        &self.head[1]
-    }
-
-    pub fn region(&self) -> &Pattern {
-        &self.head[2]
-    }
-
-    pub fn account(&self) -> &Pattern {
-        &self.head[3]
-    }
-
-    /// What follows the fifth colon.
-    pub fn resource(&self) -> &Pattern {
-        &self.resource
+    /// The partition, service, region, account and resource, as they were written.
+    #[must_use]
+    pub fn parts(&self) -> [&str; 5] {
+        let begin = |at: usize| self.begins[at] as usize;
+        let end = |at: usize| self.begins.get(at + 1).map_or(self.source.len(), |next| *next as usize - 1);
+        [0, 1, 2, 3, 4].map(|at| &self.source[begin(at)..end(at)])
     }
 
     /// The whole ARN, as it was written.
     #[must_use]
-    pub fn source(&self) -> String {
-        let [partition, service, region, account] = &self.head;
-        let [partition, service, region, account] = [partition, service, region, account].map(Pattern::source);
-        format!("arn:{partition}:{service}:{region}:{account}:{}", self.resource.source())
+    pub fn source(&self) -> &str {
+        &self.source
     }
 }
 
 impl fmt::Debug for ArnPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.source(), f)
+        fmt::Debug::fmt(&self.source, f)
     }
 }
 
@@ -312,12 +384,13 @@ pub enum ResourcePattern {
 }
 
 impl ResourcePattern {
-    /// Reads `*` or an ARN. Shortened ARNs (`arn:aws:s3`) are refused: what is left out would mean "all of it".
+    /// Reads `*` or an ARN. Shortened ARNs (`arn:aws:s3`) are refused in what is stored: what is left out would mean
+    /// "all of it".
     ///
     /// # Errors
     /// What was expected.
-    pub(super) fn parse(text: &str, variables: bool) -> Result<Self, &'static str> {
-        if text == "*" { Ok(Self::Any) } else { ArnPattern::of_resource(text, variables).map(Self::Arn) }
+    pub(super) fn parse(text: &str, reading: Reading) -> Result<Self, &'static str> {
+        if text == "*" { Ok(Self::Any) } else { ArnPattern::of_resource(text, reading).map(Self::Arn) }
     }
 
     /// As it was written.
@@ -325,7 +398,7 @@ impl ResourcePattern {
     pub fn source(&self) -> String {
         match self {
             Self::Any => "*".to_owned(),
-            Self::Arn(arn) => arn.source(),
+            Self::Arn(arn) => arn.source().to_owned(),
         }
     }
 
@@ -335,11 +408,9 @@ impl ResourcePattern {
         match self {
             Self::Any => true,
             Self::Arn(arn) => {
-                let resource = arn.resource.source();
+                let [_, service, _, _, resource] = arn.parts();
                 let bucket = resource.split_once('/').map_or(resource, |(bucket, _)| bucket);
-                arn.service().source() == "s3"
-                    && bucket.contains('*')
-                    && bucket.bytes().all(|b| matches!(b, b'*' | b'?'))
+                service == "s3" && bucket.contains('*') && bucket.bytes().all(|b| matches!(b, b'*' | b'?'))
             }
         }
     }
@@ -348,6 +419,8 @@ impl ResourcePattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const READING: Reading = Reading { variables: true, as_aws: false };
 
     fn variable(key: &str, default: Option<&str>) -> Part {
         Part::Variable(Variable { key: ConditionKey::parse(key).unwrap(), default: default.map(Into::into) })
@@ -440,7 +513,7 @@ mod tests {
             "arn:aws:s3:::b/${aws:username}/*",
             "arn:aws:s3:::${aws:PrincipalTag/b, 'c:d'}",
         ] {
-            assert_eq!(ResourcePattern::parse(text, true).expect(text).source(), text);
+            assert_eq!(ResourcePattern::parse(text, READING).expect(text).source(), text);
         }
         for text in [
             "",
@@ -460,17 +533,21 @@ mod tests {
             "**",
             "arn:aws:s3:eu west::b",
         ] {
-            assert!(ResourcePattern::parse(text, true).is_err(), "{text}");
+            assert!(ResourcePattern::parse(text, READING).is_err(), "{text}");
         }
-        assert!(ResourcePattern::parse("arn:aws:s3:::${aws:username", false).is_ok(), "plain text in 2008-10-17");
+        assert!(
+            ResourcePattern::parse("arn:aws:s3:::${aws:username", Reading { variables: false, ..READING }).is_ok(),
+            "plain text in 2008-10-17"
+        );
     }
 
     #[test]
     fn an_arn_in_a_condition_may_hold_variables_anywhere() {
         let arn =
             ArnPattern::in_condition("arn:aws:sns:*:${aws:PrincipalAccount}:${aws:username, 'a:b'}", true).unwrap();
-        assert_eq!(arn.account().variables().count(), 1);
-        assert_eq!(arn.resource().source(), "${aws:username, 'a:b'}");
+        assert_eq!(arn.parts(), ["aws", "sns", "*", "${aws:PrincipalAccount}", "${aws:username, 'a:b'}"]);
+        let Whole::Parts(parts) = arn.whole() else { panic!("{arn:?}") };
+        assert_eq!(parts[3].variables().count(), 1);
         assert!(ArnPattern::in_condition("*", true).is_ok());
         for text in ["", "alice", "arn:aws:iam", "arn:aws:iam::1:", "arn:aws:iam::${aws:x:user/y"] {
             assert!(ArnPattern::in_condition(text, true).is_err(), "{text}");
@@ -479,7 +556,7 @@ mod tests {
 
     #[test]
     fn what_reaches_into_every_bucket_is_told() {
-        let all = |text| ResourcePattern::parse(text, true).unwrap().names_all_buckets();
+        let all = |text| ResourcePattern::parse(text, READING).unwrap().names_all_buckets();
         for text in ["*", "arn:aws:s3:::*", "arn:aws:s3:::*/*", "arn:aws:s3:::?*/logs"] {
             assert!(all(text), "{text}");
         }

@@ -35,7 +35,9 @@ impl Number {
             return None;
         }
         // At most 29 digits: far inside an i128.
-        let units: i128 = format!("{whole}{fraction:0<9}").parse().ok()?;
+        let zeros = std::iter::repeat_n(b'0', 9 - fraction.len());
+        let digits = whole.bytes().chain(fraction.bytes()).chain(zeros);
+        let units = digits.fold(0, |units: i128, digit| units * 10 + i128::from(digit - b'0'));
         Some(Self(if text.starts_with('-') { -units } else { units }))
     }
 
@@ -43,6 +45,12 @@ impl Number {
     #[must_use]
     pub fn billionths(self) -> i128 {
         self.0
+    }
+}
+
+impl From<i64> for Number {
+    fn from(whole: i64) -> Self {
+        Self(i128::from(whole) * 1_000_000_000)
     }
 }
 
@@ -128,9 +136,19 @@ impl Cidr {
     }
 
     /// Whether `address` lies in the range. An IPv4 address and an IPv6 range never meet.
+    #[inline]
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.address.is_ipv4() && masked(address, self.prefix) == self.address
+        // The bits that differ, less those behind the prefix; with a prefix of 0 none are left.
+        match (address, self.address) {
+            (IpAddr::V4(one), IpAddr::V4(own)) => {
+                (one.to_bits() ^ own.to_bits()).checked_shr(32 - u32::from(self.prefix)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(one), IpAddr::V6(own)) => {
+                (one.to_bits() ^ own.to_bits()).checked_shr(128 - u32::from(self.prefix)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
     }
 
     /// Whether every address of its kind is in the range (`0.0.0.0/0`, `::/0`): a condition that restricts nothing.

@@ -1,9 +1,11 @@
 //! `policy`: IAM documents with versions, and whom they are attached to.
 //!
-//! Not here: inline policies (`user put-policy`, `group put-policy`), evaluating documents.
+//! Not here: inline policies (`user put-policy`, `group put-policy`).
 
 mod attach;
+mod cases;
 mod list;
+mod simulate;
 mod version;
 
 use super::args::{tag, tags};
@@ -27,6 +29,8 @@ pub enum Policy {
     Create(Create),
     /// Check a document without storing it
     Check(Check),
+    /// Ask what policies say to a request, or to many
+    Simulate(simulate::Simulate),
     /// List policies
     List(list::List),
     /// Show one: its document in force and whom it is attached to
@@ -127,6 +131,7 @@ impl Policy {
                 })
             }
             Policy::Check(check) => check.run(cx),
+            Policy::Simulate(simulate) => simulate.run(cx),
             Policy::List(list) => list.run(cx),
             Policy::Show(show) => show.run(cx),
             Policy::Versions(versions) => versions.run(cx),

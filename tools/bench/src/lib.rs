@@ -24,6 +24,7 @@ pub mod ours;
 pub mod peers;
 pub mod pit;
 pub mod plan;
+pub mod policy;
 pub mod replay;
 pub mod rng;
 pub mod shim;

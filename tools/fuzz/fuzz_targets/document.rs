@@ -5,7 +5,7 @@ use keyledger::policy::{Document, DocumentKind};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    for kind in [DocumentKind::Managed, DocumentKind::Evidence] {
+    for kind in [DocumentKind::Managed, DocumentKind::Evidence, DocumentKind::Simulated] {
         if let Ok(document) = Document::parse(text, kind) {
             let again = Document::parse(document.minified(), kind).expect("its own text");
             assert_eq!(again.minified(), document.minified());

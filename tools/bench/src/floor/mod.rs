@@ -3,4 +3,5 @@
 pub mod append;
 pub mod fold;
 pub mod frames;
+pub mod policy;
 pub mod postings;

@@ -1,4 +1,4 @@
-//! What a user would pick instead: SQLite, redb, fjall, okaywal. Without the feature `peers` the lists are empty.
+//! What a user would pick instead: SQLite, redb, fjall, okaywal, and for policies iam-rs and Cedar. Without the feature `peers` the lists are empty.
 //!
 //! Every peer keeps the same payload, durably acknowledged, and an index from key to events where it has indexes.
 
@@ -10,6 +10,8 @@ use std::path::Path;
 pub mod fjall;
 #[cfg(feature = "peers")]
 pub mod okaywal;
+#[cfg(feature = "peers")]
+pub mod policy;
 #[cfg(feature = "peers")]
 pub mod redb;
 #[cfg(feature = "peers")]
