@@ -80,7 +80,9 @@ pub fn encode(commit: &Commit, mut salt: impl FnMut(usize) -> [u8; PART_SALT_BYT
     append(&mut bytes, &commit.envelope)?;
     part(bytes)?;
     for (index, event) in commit.events.iter().enumerate() {
-        let mut bytes = salt(index + 1).to_vec();
+        // Room for most events at once: growing by doubling costs more than encoding.
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend(salt(index + 1));
         append(&mut bytes, event)?;
         part(bytes)?;
     }

@@ -30,7 +30,8 @@ type Order = (Time, Rank, [u8; 16]);
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     pub(super) changes: OrdMap<Order, Arc<EvidenceChange>>,
-    pub(super) uses: OrdMap<KeyUid, KeyUse>,
+    /// Shared with the states before: a commit touches few keys, and a node of the map holds many.
+    pub(super) uses: OrdMap<KeyUid, Arc<KeyUse>>,
     /// Records collected: changes and observed calls.
     pub(super) records: u64,
     pub(super) first_at: Option<Time>,
@@ -72,7 +73,7 @@ impl Evidence {
 
     /// Uses by key, temporary keys included.
     pub fn uses(&self) -> impl Iterator<Item = &KeyUse> {
-        self.uses.values()
+        self.uses.values().map(Arc::as_ref)
     }
 
     /// Adds one event of an evidence org. Duplicates of a change are one; duplicate uses change nothing but the count.
@@ -97,20 +98,27 @@ impl Evidence {
         self.last_at = Some(self.last_at.map_or(at, |last| last.max(at)));
         let Some(id) = &record.identity.key else { return };
         let last = LastUsed { at, service: record.service().into(), region: record.region.clone() };
-        let seen = (at, record.event_id, record.identity.clone());
+        let is_before =
+            |seen: &(Time, [u8; 16], Identity)| (at, &record.event_id, &record.identity) < (seen.0, &seen.1, &seen.2);
+        let seen = || (at, record.event_id, record.identity.clone());
         let uid = id.uid(World::Evidence);
         match self.uses.get_mut(&uid) {
             Some(used) => {
+                if at >= used.first && last <= used.last && !is_before(&used.seen) {
+                    return;
+                }
+                let used = Arc::make_mut(used);
                 used.first = used.first.min(at);
                 if used.last < last {
                     used.last = last;
                 }
-                if seen < used.seen {
-                    used.seen = seen;
+                if is_before(&used.seen) {
+                    used.seen = seen();
                 }
             }
             None => {
-                self.uses.insert(uid, KeyUse { id: id.clone(), first: at, last, seen, issued: None });
+                let used = KeyUse { id: id.clone(), first: at, last, seen: seen(), issued: None };
+                self.uses.insert(uid, Arc::new(used));
             }
         }
     }
@@ -127,7 +135,7 @@ impl Evidence {
         let uid = id.uid(World::Evidence);
         if let Some(used) = self.uses.get_mut(&uid) {
             if used.issued.as_ref().is_none_or(|before| issued < *before) {
-                used.issued = Some(issued);
+                Arc::make_mut(used).issued = Some(issued);
             }
             return;
         }
@@ -141,7 +149,8 @@ impl Evidence {
         };
         let never = LastUsed { at: Time::MIN, service: CompactString::default(), region: CompactString::default() };
         let seen = (Time::MAX, [0xff; 16], identity);
-        self.uses.insert(uid, KeyUse { id: id.clone(), first: Time::MAX, last: never, seen, issued: Some(issued) });
+        let used = KeyUse { id: id.clone(), first: Time::MAX, last: never, seen, issued: Some(issued) };
+        self.uses.insert(uid, Arc::new(used));
     }
 
     /// The state these records add up to: one org of kind evidence with its users, groups, policies and keys. Its seqs are

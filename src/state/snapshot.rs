@@ -232,7 +232,7 @@ impl State {
             let (org, records, first_at, last_at): Head = body.value()?;
             let mut evidence = Evidence { records, first_at, last_at, ..Evidence::default() };
             body.section(b'C', |c: EvidenceChange| drop(evidence.changes.insert(c.record.order(), Arc::new(c))))?;
-            body.section(b'X', |(uid, used): (KeyUid, KeyUse)| drop(evidence.uses.insert(uid, used)))?;
+            body.section(b'X', |(uid, used): (KeyUid, KeyUse)| drop(evidence.uses.insert(uid, Arc::new(used))))?;
             root.evidence.insert(org, Arc::new(evidence));
         }
         if !body.rest.is_empty() {
