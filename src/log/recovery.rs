@@ -249,22 +249,49 @@ pub(crate) fn check_follows(
     Ok(())
 }
 
-/// Compares whole sealed segments with their seals, newest first, within the limit. Returns how many.
+/// Compares whole sealed segments with their seals, the newest within the limit. Returns how many.
 fn check_seals(io: &dyn Io, keys: &Keys, sealed: &[Sealed], bytes_max: u64) -> Result<usize, LogError> {
-    let mut left = bytes_max;
-    let mut checked = 0;
-    let mut buffer = Vec::new();
-    for (place, segment) in sealed.iter().enumerate().rev() {
-        let Some(rest) = left.checked_sub(segment.header.segment_size) else { break };
-        left = rest;
-        let file = io.open(&segment.path, OpenMode::Read).map_err(LogError::io("open", &segment.path))?;
-        if !matches_seal(file.as_ref(), segment, &mut buffer)? {
-            let bytes = read_whole(io, &segment.path)?;
-            check_sealed_bytes(keys, segment, &bytes, sealed.get(place.wrapping_sub(1)))?;
+    /// Sealed bytes from which a second thread is worth its start.
+    const TWO_FROM: u64 = 32 << 20;
+    let mut bytes = 0;
+    let fits = |segment: &&Sealed| {
+        bytes += segment.header.segment_size;
+        bytes <= bytes_max
+    };
+    let count = sealed.iter().rev().take_while(fits).count();
+    let first = sealed.len() - count;
+    // The newest first, every second one, so that both threads have as much to do.
+    let every_second = |from: usize| -> Result<(), (usize, LogError)> {
+        let mut buffer = Vec::new();
+        for place in (first..sealed.len()).rev().skip(from).step_by(2) {
+            check_seal(io, keys, sealed, place, &mut buffer).map_err(|error| (place, error))?;
         }
-        checked += 1;
+        Ok(())
+    };
+    let results = if bytes.min(bytes_max) < TWO_FROM {
+        [every_second(0), every_second(1)]
+    } else {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| every_second(1));
+            let mine = every_second(0);
+            [mine, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))]
+        })
+    };
+    match results.into_iter().filter_map(Result::err).max_by_key(|(place, _)| *place) {
+        Some((_, error)) => Err(error),
+        None => Ok(count),
     }
-    Ok(checked)
+}
+
+/// Compares one sealed segment with its seal.
+fn check_seal(io: &dyn Io, keys: &Keys, sealed: &[Sealed], place: usize, buffer: &mut Vec<u8>) -> Result<(), LogError> {
+    let Some(segment) = sealed.get(place) else { return Ok(()) };
+    let file = io.open(&segment.path, OpenMode::Read).map_err(LogError::io("open", &segment.path))?;
+    if matches_seal(file.as_ref(), segment, buffer)? {
+        return Ok(());
+    }
+    let bytes = read_whole(io, &segment.path)?;
+    check_sealed_bytes(keys, segment, &bytes, sealed.get(place.wrapping_sub(1)))
 }
 
 /// Compares a whole segment with its seal; if they differ, the frames tell where.
