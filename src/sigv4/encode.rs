@@ -28,19 +28,27 @@ pub fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     out
 }
 
+/// What each lowercase hex digit counts; of anything else the upper half is not zero.
+const DIGITS: [u8; 256] = {
+    let mut table = [0xff; 256];
+    let mut digit = 0_u8;
+    while digit < 16 {
+        table[HEX_LOWER[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    table
+};
+
 /// Exactly 64 lowercase digits; nothing else is a signature or a hash.
 pub fn unhex(text: &[u8]) -> Option<[u8; 32]> {
     let text: &[u8; 64] = text.try_into().ok()?;
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let mut out = [0; 32];
+    let (mut out, mut seen) = ([0; 32], 0);
     for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(out)
+    (seen < 16).then_some(out)
 }
 
 /// The byte that `%XX` at `at` stands for.
@@ -69,16 +77,23 @@ pub fn push_path_encoded(out: &mut Vec<u8>, path: &[u8]) {
 #[must_use]
 pub fn push_path_reencoded(out: &mut Vec<u8>, path: &[u8]) -> bool {
     let mut at = 0;
-    while let Some(&byte) = path.get(at) {
-        at += 1;
-        let byte = if byte == b'%' {
-            let Some(decoded) = escaped(path, at - 1) else { return false };
-            at += 2;
-            decoded
+    while at < path.len() {
+        // What stands for itself in one piece: most paths are nothing else.
+        let plain = path[at..].iter().take_while(|byte| **byte == b'/' || UNRESERVED[usize::from(**byte)]).count();
+        out.extend_from_slice(&path[at..at + plain]);
+        at += plain;
+        let Some(&byte) = path.get(at) else { break };
+        if byte == b'%' {
+            match escaped(path, at) {
+                Some(b'/') => out.push(b'/'),
+                Some(decoded) => push_encoded(out, decoded),
+                None => return false,
+            }
+            at += 3;
         } else {
-            byte
-        };
-        if byte == b'/' { out.push(byte) } else { push_encoded(out, byte) }
+            push_encoded(out, byte);
+            at += 1;
+        }
     }
     true
 }

@@ -148,7 +148,7 @@ pub fn parse<'a>(
             HeaderFault::Duplicate(index) => SigError::DuplicateHeader(name(index)),
         }
     })?;
-    let (payload, payload_text) = special.payload(rules, query.as_ref())?;
+    let (payload, payload_text) = special.payload(rules, query.as_deref())?;
     let token = match (&query, special.token) {
         (Some(found), _) if found.token.is_some() => found.token.clone(),
         (_, token) => token.map(String::from_utf8_lossy),

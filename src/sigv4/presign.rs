@@ -16,7 +16,8 @@ pub(super) enum InQuery<'a> {
     Nothing,
     /// Parameters of Signature Version 2.
     OldSignature,
-    Signed(Found<'a>),
+    /// In a box, so that a request without costs nothing.
+    Signed(Box<Found<'a>>),
 }
 
 /// The authentication parameters of a query, decoded.
@@ -35,6 +36,9 @@ pub(super) struct Found<'a> {
 
 /// Finds the authentication parameters of a query.
 pub(super) fn find(query: &[u8]) -> Result<InQuery<'_>, SigError> {
+    if query.is_empty() {
+        return Ok(InQuery::Nothing);
+    }
     let mut found = Found::default();
     let (mut signed, mut old_id, mut old_signature) = (false, false, false);
     for (name, value) in pairs(query) {
@@ -73,7 +77,7 @@ pub(super) fn find(query: &[u8]) -> Result<InQuery<'_>, SigError> {
     }
     Ok(match (signed, old_id || old_signature) {
         (true, true) => return Err(SigError::Ambiguous),
-        (true, false) => InQuery::Signed(found),
+        (true, false) => InQuery::Signed(Box::new(found)),
         (false, _) if old_id && old_signature => InQuery::OldSignature,
         (false, _) => InQuery::Nothing,
     })
