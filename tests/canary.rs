@@ -107,6 +107,7 @@ fn a_canary_secret_is_in_no_answer_no_file_and_no_diagnostic() {
     assert_eq!(known.code, 0, "{}", known.stderr);
     watch.run("audit identify", &[], Some(&format!("{CANARY} {CANARY}")));
 
+    signed_requests(&mut watch);
     every_other_command(&mut watch);
     watch.no_file_holds_it(&watch.ledger.dir());
     watch.no_file_holds_it(&watch.ledger.path("copy"));
@@ -118,6 +119,32 @@ fn a_canary_secret_is_in_no_answer_no_file_and_no_diagnostic() {
     let leaves = leaves(&[]);
     let missing: Vec<_> = leaves.difference(&watch.commands).collect();
     assert!(missing.is_empty(), "no canary went through {missing:?}");
+}
+
+/// Requests whose signatures are checked with the canary, good and bad.
+fn signed_requests(watch: &mut Watch) {
+    let secret = watch.ledger.file("secret.txt", CANARY);
+    let request = "GET /key HTTP/1.1\r\nHost: logs.example.com\r\nx-amz-date: 20261101T000000Z\r\n\
+        x-amz-content-sha256: UNSIGNED-PAYLOAD\r\nAuthorization: AWS4-HMAC-SHA256 \
+        Credential=AKIACANARYEXAMPLE001/20261101/us-east-1/s3/aws4_request, \
+        SignedHeaders=host;x-amz-content-sha256;x-amz-date, \
+        Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n\r\n";
+    for arguments in [&["--json"][..], &[]] {
+        let arguments = [&["-", "--secret-file", &secret, "--now", "2026-11-01T00:00:00Z"], arguments].concat();
+        let ran = watch.run("sigv4 verify", &arguments, Some(request));
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+    }
+    let case = |secret: &str, more: &str| {
+        format!(
+            "{{\"id\":1,\"method\":\"GET\",\"target\":\"/\",\"headers\":[],\"body\":\"\",\"access_key\":\"AKIACANARYEXAMPLE001\",\
+             \"secret_key\":{secret},\"region\":\"us-east-1\",\"service\":\"s3\",\"now\":\"2026-11-01T00:00:00Z\"{more}}}"
+        )
+    };
+    for (secret, more) in
+        [(format!("\"{CANARY}\""), ""), (CANARY.to_owned(), ""), (format!("\"{CANARY}\""), ",\"more\":")]
+    {
+        watch.run("sigv4 verify", &["--cases", "-", "--json"], Some(&case(&secret, more)));
+    }
 }
 
 /// Every command once, over a ledger that holds the canary.
@@ -157,6 +184,8 @@ fn every_other_command(watch: &mut Watch) {
     run(watch, "group delete-policy", &["readers", "inline"]);
     run(watch, "group delete", &["readers", "--yes"]);
     run(watch, "policy check", &[&document]);
+    let asked = ["--action", "s3:GetObject", "--resource", "arn:aws:s3:::logs/a"];
+    run(watch, "policy simulate", &[&["--document", document.as_str()][..], &asked].concat());
     run(watch, "policy create", &["all", "--document", &document]);
     run(watch, "policy list", &["--managed"]);
     run(watch, "policy show", &["all"]);

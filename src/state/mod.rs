@@ -49,8 +49,9 @@ use root::Root;
 use std::sync::{Arc, OnceLock};
 use table::Pin;
 
-/// The number of this projection: a snapshot or attestation of another one is not used.
-pub const PROJECTION: u16 = 1;
+/// The number of this projection: a snapshot or attestation of another one is not used. 1 told empty rights and details of a key
+/// from absent ones.
+pub const PROJECTION: u16 = 2;
 
 /// The state at one seq.
 ///
