@@ -91,7 +91,8 @@ pub fn run(plan: &Plan, report: &mut Report) -> Result<()> {
         let find_ours = |id: &Id| {
             let text = std::str::from_utf8(id).unwrap_or_default();
             let copied = handle.with_key(text, |key| {
-                let times = (key.created_at(), key.expires_at(), key.secret_set_at(), key.revoked_at(), key.deleted_at());
+                let times =
+                    (key.created_at(), key.expires_at(), key.secret_set_at(), key.revoked_at(), key.deleted_at());
                 std::hint::black_box((times, key.org(), key.marks(), key.secret_version(), key.first(), key.changed()));
             });
             copied.is_some()
