@@ -150,3 +150,51 @@ fn readers_never_see_half_a_commit_and_never_go_back() {
     });
     println!("{} reads over {commits} commits, none torn", reads.load(Ordering::Relaxed));
 }
+
+/// A label that says its number twice, and is long every second time, so that it moves between a record's words and what stands behind
+/// its pointer.
+fn telling(number: u64) -> String {
+    if number.is_multiple_of(2) { format!("{number}/{number}") } else { format!("{number}/{}{number}", " ".repeat(40)) }
+}
+
+#[test]
+fn a_record_is_never_half_old_and_half_new_even_where_it_is_read_in_place() {
+    let (handle, mut writer, keys) = start(3);
+    let stop = AtomicBool::new(false);
+    let (reads, commits) = (AtomicU64::new(0), 60_000);
+    let first = Commit { events: vec![label(&keys, &telling(2))], ..commit(vec![]) };
+    writer.apply(Seq(2), Time(2), &first);
+    handle.publish(&writer);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let (mut newest, mut pinned) = (0, handle.state());
+                while !stop.load(Ordering::Relaxed) {
+                    let floor = handle.seq().0;
+                    let seen = handle.with_key(id(1).as_str(), |key| (key.label(), key.changed().0)).expect("is there");
+                    let (one, other) = seen.0.split_once('/').expect("says it twice");
+                    assert_eq!(one, other.trim_start(), "a torn label");
+                    let number: u64 = one.parse().expect("a number");
+                    assert_eq!(number, seen.1, "label and seq are of different records");
+                    assert!(number >= floor.max(newest), "{number} is older than {floor} or {newest}");
+                    newest = number;
+                    let kept = pinned.key(id(1).as_str()).expect("is there").label;
+                    assert_eq!(kept, telling(pinned.seq().0), "what is pinned stays");
+                    if reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(64) {
+                        pinned = handle.state();
+                    }
+                }
+            });
+        }
+        for n in 3..commits {
+            writer.apply(Seq(n), Time(n.cast_signed()), &commit(vec![label(&keys, &telling(n))]));
+            handle.publish(&writer);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    println!("{} reads over {commits} commits in place, none torn", reads.load(Ordering::Relaxed));
+}
+
+fn label(keys: &[KeyUid], text: &str) -> Event {
+    Event::KeyLabelled { key: keys[1], before: "".into(), after: text.into() }
+}

@@ -102,24 +102,21 @@ impl Evidence {
             |seen: &(Time, [u8; 16], Identity)| (at, &record.event_id, &record.identity) < (seen.0, &seen.1, &seen.2);
         let seen = || (at, record.event_id, record.identity.clone());
         let uid = id.uid(World::Evidence);
-        match self.uses.get_mut(&uid) {
-            Some(used) => {
-                if at >= used.first && last <= used.last && !is_before(&used.seen) {
-                    return;
-                }
-                let used = Arc::make_mut(used);
-                used.first = used.first.min(at);
-                if used.last < last {
-                    used.last = last;
-                }
-                if is_before(&used.seen) {
-                    used.seen = seen();
-                }
-            }
-            None => {
-                let used = KeyUse { id: id.clone(), first: at, last, seen: seen(), issued: None };
-                self.uses.insert(uid, Arc::new(used));
-            }
+        let Some(used) = self.uses.get_mut(&uid) else {
+            let used = KeyUse { id: id.clone(), first: at, last, seen: seen(), issued: None };
+            self.uses.insert(uid, Arc::new(used));
+            return;
+        };
+        if at >= used.first && last <= used.last && !is_before(&used.seen) {
+            return;
+        }
+        let used = Arc::make_mut(used);
+        used.first = used.first.min(at);
+        if used.last < last {
+            used.last = last;
+        }
+        if is_before(&used.seen) {
+            used.seen = seen();
         }
     }
 
