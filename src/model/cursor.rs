@@ -27,23 +27,20 @@ impl<'a> Cursor<'a> {
         Some(*bytes)
     }
 
+    /// As short as it can be written: a longer form of the same number is not expected.
     pub(crate) fn number(&mut self) -> Option<u64> {
-        match self.byte()? {
-            251 => self.array().map(u16::from_le_bytes).map(u64::from),
-            252 => self.array().map(u32::from_le_bytes).map(u64::from),
-            253 => self.array().map(u64::from_le_bytes),
-            254.. => None,
-            small => Some(u64::from(small)),
-        }
+        let (number, least) = match self.byte()? {
+            251 => (self.array().map(u16::from_le_bytes)?.into(), 251),
+            252 => (self.array().map(u32::from_le_bytes)?.into(), 1 << 16),
+            253 => (self.array().map(u64::from_le_bytes)?, 1 << 32),
+            254.. => return None,
+            small => (u64::from(small), 0),
+        };
+        (number >= least).then_some(number)
     }
 
     pub(crate) fn number32(&mut self) -> Option<u32> {
-        match self.byte()? {
-            251 => self.array().map(u16::from_le_bytes).map(u32::from),
-            252 => self.array().map(u32::from_le_bytes),
-            253.. => None,
-            small => Some(u32::from(small)),
-        }
+        u32::try_from(self.number()?).ok()
     }
 
     pub(crate) fn time(&mut self) -> Option<Time> {

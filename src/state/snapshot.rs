@@ -364,7 +364,15 @@ fn read_key<'a>(input: &mut Cursor<'a>) -> Option<KeyRead<'a>> {
         rights.grants = input.grants()?;
         rights.attached = input.policies()?;
         for _ in 0..input.number()? {
-            rights.inline.insert(input.text()?.into(), input.text()?.into());
+            let name = CompactString::from(input.text()?);
+            // As it is written: in the order of names, and nothing that says nothing.
+            if rights.inline.last_key_value().is_some_and(|(before, _)| *before >= name) {
+                return None;
+            }
+            rights.inline.insert(name, input.text()?.into());
+        }
+        if rights.is_empty() {
+            return None;
         }
     }
     Some(KeyRead { uid, hash: 0, org, owner, draft })
@@ -473,7 +481,11 @@ impl<'a> Input<'a> {
         let Some(has_more) = cursor.flag() else { return Err(damaged) };
         self.rest = cursor.0;
         if has_more {
-            *key.draft.more_mut() = self.value()?;
+            let more: KeyMore = self.value()?;
+            if more == KeyMore::default() {
+                return Err(damaged);
+            }
+            *key.draft.more_mut() = more;
         }
         key.hash = hasher.hash(key.uid);
         Ok(key)
