@@ -15,14 +15,14 @@
 
 use super::packed::{KeyCold, KeyDraft, KeyWords, Packed, WORDS};
 use arc_swap::{ArcSwapOption, Guard};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 
-#[repr(align(64))]
 pub(super) struct Cell {
     head: AtomicU64,
     pub(super) words: Words,
-    pub(super) cold: ArcSwapOption<KeyCold>,
+    /// Made when it is first needed: giving up an empty one would cost a walk over all threads that ever read.
+    cold: OnceLock<Box<ArcSwapOption<KeyCold>>>,
 }
 
 /// Version and link, as loaded once.
@@ -82,11 +82,7 @@ fn packed(words: &Words) -> Packed {
 
 impl Default for Cell {
     fn default() -> Self {
-        Self {
-            head: AtomicU64::new(0),
-            words: [const { AtomicU64::new(0) }; WORDS - 1],
-            cold: ArcSwapOption::const_empty(),
-        }
+        Self { head: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; WORDS - 1], cold: OnceLock::new() }
     }
 }
 
@@ -101,6 +97,11 @@ impl Cell {
     pub(super) fn is_still(&self, head: Head) -> bool {
         fence(Ordering::Acquire);
         self.head.load(Ordering::Relaxed) == head.0
+    }
+
+    /// The rare part as it stands now.
+    pub(super) fn cold(&self) -> Option<Cold> {
+        self.cold.get().map(|shared| shared.load())
     }
 
     /// Asks for its cache lines.
@@ -125,7 +126,7 @@ impl Cell {
         for (to, from) in copied.words.iter().zip(&self.words) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        let cold = copied.words.has_cold().then(|| self.cold.load());
+        let cold = copied.words.has_cold().then(|| self.cold()).flatten();
         Copied { cold, ..copied }
     }
 
@@ -159,16 +160,14 @@ impl Cell {
             to.store(*from, Ordering::Relaxed);
         }
         if had_cold || draft.cold.is_some() {
-            let same = {
-                let before = self.cold.load();
-                match (before.as_ref(), &draft.cold) {
-                    (Some(before), Some(after)) => Arc::ptr_eq(before, after),
-                    (None, None) => true,
-                    _ => false,
-                }
+            let shared = self.cold.get_or_init(|| Box::new(ArcSwapOption::empty()));
+            let is_same = match (shared.load().as_ref(), &draft.cold) {
+                (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+                (None, None) => true,
+                _ => false,
             };
-            if !same {
-                self.cold.store(draft.cold);
+            if !is_same {
+                shared.store(draft.cold);
             }
         }
     }

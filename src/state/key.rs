@@ -155,7 +155,7 @@ impl<'a> KeyView<'a> {
         let cold = match &self.cold {
             ColdFrom::Copy(copied) => copied.cold.as_ref(),
             ColdFrom::Cell(cell, loaded) => {
-                loaded.get_or_init(|| self.words.has_cold().then(|| cell.cold.load())).as_ref()
+                loaded.get_or_init(|| self.words.has_cold().then(|| cell.cold()).flatten()).as_ref()
             }
         };
         cold.and_then(|cold| cold.as_ref())

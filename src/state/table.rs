@@ -189,7 +189,7 @@ impl KeyTable {
             let head = cell.head();
             // Whose record it is never changes, so that needs no second look.
             let is_it = if wanted.is_long() {
-                cell.words.is_long_id(&wanted, cell.cold.load().as_deref())
+                cell.words.is_long_id(&wanted, cell.cold().as_ref().and_then(|cold| cold.as_deref()))
             } else {
                 cell.words.is_short_id(&wanted)
             };
@@ -291,7 +291,7 @@ impl KeyTable {
     pub(super) fn number_hashed(&self, hash: u32, uid: KeyUid) -> Option<u32> {
         self.directory.find(hash, |number| {
             let cell = self.cells.get(number)?;
-            let cold = cell.words.has_cold().then(|| cell.cold.load());
+            let cold = cell.words.has_cold().then(|| cell.cold()).flatten();
             let cold = cold.as_ref().and_then(|cold| cold.as_deref());
             (cell.words.uid(cold) == uid).then_some(number)
         })
