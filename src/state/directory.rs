@@ -18,8 +18,8 @@ use super::slab::{CHUNK, Slab};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Bits of the hash the directory may use: 2^23 segments of 512 slots are more than there are numbers.
-const DEPTH_MAX: u32 = 23;
+/// Bits of the hash the directory may use: 2^26 segments of 128 slots are more than there are numbers.
+const DEPTH_MAX: u32 = 26;
 /// Slots of a segment that are used before it is split: linear probing stays short.
 const FILL_MAX: u32 = CHUNK * 3 / 4;
 /// Slots looked at together: half a cache line.
@@ -249,7 +249,7 @@ mod tests {
         let directory = Directory::with_capacity(0);
         let added = (0..CHUNK).take_while(|number| directory.add(7, *number)).count();
         assert_eq!(added, FILL_MAX as usize);
-        assert_eq!(directory.find(7, |found| (found == 100).then_some(found)), Some(100));
+        assert_eq!(directory.find(7, |found| (found == 50).then_some(found)), Some(50));
     }
 
     #[test]

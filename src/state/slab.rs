@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 /// Items a chunk.
 pub(super) const CHUNK: u32 = 1 << SHIFT;
-const SHIFT: u32 = 9;
+const SHIFT: u32 = 7;
 const MASK: u32 = CHUNK - 1;
 /// Tables of chunks: the l-th holds 2^l of them, so this many hold every number of 32 bits.
 const TABLES: usize = 32 - SHIFT as usize + 1;
