@@ -1,4 +1,4 @@
-//! A key's record in fifteen words: what a request needs to know of it, in two cache lines, with no pointer but one.
+//! A key's record in fifteen words: what a request needs to know of it, in little more than two cache lines, with no pointer but one.
 //!
 //! ```text
 //!  word  what
