@@ -246,6 +246,11 @@ impl Call {
     /// With the headers of a signature over all others.
     #[must_use]
     pub fn signed(self, key: &Key, at: Time) -> Self {
+        self.try_signed(key, at).expect("it can be signed")
+    }
+
+    /// None when it is nothing that can be signed.
+    pub fn try_signed(self, key: &Key, at: Time) -> Option<Self> {
         let rules = Rules::s3(&[REGION]);
         let has_hash = self.headers.iter().any(|(name, _)| name == "x-amz-content-sha256");
         let call = if has_hash { self } else { self.header("x-amz-content-sha256", EMPTY) };
@@ -255,9 +260,9 @@ impl Call {
         let headers: Vec<(&str, &[u8])> =
             call.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         let request = Request { method: &call.method, target: call.target.as_bytes(), headers: &headers };
-        let value = sign_headers(&request, &signer, std::str::from_utf8(&hash).unwrap(), at).expect("it can be signed");
+        let value = sign_headers(&request, &signer, std::str::from_utf8(&hash).ok()?, at).ok()?;
         call.headers.push(("Authorization".into(), value.into_bytes()));
-        call
+        Some(call)
     }
 }
 
