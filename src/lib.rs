@@ -8,6 +8,7 @@
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod gate;
 pub mod ledger;
 pub mod log;
 pub mod model;

@@ -103,8 +103,14 @@ impl Verified {
 
     /// Reads the body of a chunked upload; `None` for any other.
     #[must_use]
-    pub fn chunks(self) -> Option<ChunkDecoder> {
-        match (self.payload, self.seed) {
+    pub fn chunks(mut self) -> Option<ChunkDecoder> {
+        self.take_chunks()
+    }
+
+    /// As [`Self::chunks`], once, where the proof is needed on: `None` the second time, too.
+    #[must_use]
+    pub fn take_chunks(&mut self) -> Option<ChunkDecoder> {
+        match (self.payload, self.seed.take()) {
             (Payload::Chunked { signed, trailer, decoded_length }, Some(seed)) => {
                 Some(ChunkDecoder::new(*seed, signed, trailer, decoded_length))
             }

@@ -27,6 +27,7 @@ mod reader;
 mod seal;
 mod secret;
 mod slots;
+mod source;
 
 pub use error::VaultError;
 pub use keyring::{VaultKey, VaultKeyId, VaultKeySource};
@@ -35,6 +36,7 @@ pub use reader::KeystoreReader;
 pub use seal::{Opened, SealedSlot, Sealer, fingerprints_equal};
 pub use secret::{SecretKey, SecretRefused};
 pub use slots::DamagedSlot;
+pub use source::SecretSource;
 
 /// A ledger's random id.
 pub type LedgerId = [u8; 16];
