@@ -10,6 +10,7 @@
 
 use crate::gate::{Admitted, FromBody, Gate, Operation, Pending};
 use crate::model::{OrgUid, Seq, Time};
+use crate::sys::Clock;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::*;
@@ -69,7 +70,7 @@ impl Proof {
         Seq(self.seq.load(Ordering::Relaxed))
     }
 
-    fn decided_at(&self, seq: Seq) {
+    pub(super) fn decided_at(&self, seq: Seq) {
         self.seq.fetch_max(seq.0, Ordering::Relaxed);
     }
 }
@@ -91,6 +92,7 @@ impl S3Auth for Nobody {
 /// Holds what `s3s` read against the proof.
 pub(super) struct Held {
     pub gate: Arc<Gate>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What a hook below asks the gate for.
@@ -103,13 +105,20 @@ const ASKED_BY_BODY: [Operation; 5] = [
 ];
 
 impl Held {
+    fn now(&self) -> Time {
+        Time(self.clock.now().wall_ns)
+    }
+
     fn ask<T>(&self, req: &S3Request<T>, body: &FromBody<'_>) -> S3Result<()> {
         let proof: &Proof = req.extensions.get().ok_or_else(|| s3_error!(AccessDenied))?;
         if proof.admitted.pending() != Pending::Body {
             return Ok(());
         }
-        let access = self.gate.may_with(&proof.admitted, body).map_err(|_| s3_error!(AccessDenied, "Access Denied"))?;
-        proof.decided_at(access.seq());
+        let access = self
+            .gate
+            .may_with(&proof.admitted, body, self.now())
+            .map_err(|_| s3_error!(AccessDenied, "Access Denied"))?;
+        proof.decided_at(access);
         Ok(())
     }
 
@@ -120,6 +129,12 @@ impl Held {
             .collect();
         self.ask(req, &FromBody { tags: &pairs, ..FromBody::default() })
     }
+}
+
+fn time_of(stamp: &Timestamp) -> Option<Time> {
+    let mut text = Vec::with_capacity(32);
+    stamp.format(TimestampFormat::DateTime, &mut text).ok()?;
+    Time::parse(std::str::from_utf8(&text).ok()?).ok()
 }
 
 /// A copy's source is the one that the gate allowed.
@@ -171,9 +186,9 @@ impl S3Access for Held {
         }
         let mut refused = Vec::new();
         req.input.delete.objects.retain(|object| {
-            match self.gate.may_delete(&proof.admitted, &object.key, object.version_id.as_deref()) {
+            match self.gate.may_delete(&proof.admitted, &object.key, object.version_id.as_deref(), self.now()) {
                 Ok(access) => {
-                    proof.decided_at(access.seq());
+                    proof.decided_at(access);
                     true
                 }
                 Err(denied) => {
@@ -202,13 +217,9 @@ impl S3Access for Held {
     async fn create_bucket(&self, req: &mut S3Request<CreateBucketInput>) -> S3Result<()> {
         let configuration = req.input.create_bucket_configuration.as_ref();
         let place = configuration.and_then(|given| given.location_constraint.as_ref());
-        let tags = configuration.and_then(|given| given.tags.as_deref()).unwrap_or_default();
-        let pairs: Vec<(&str, &str)> = tags
-            .iter()
-            .map(|tag| (tag.key.as_deref().unwrap_or_default(), tag.value.as_deref().unwrap_or_default()))
-            .collect();
+        // `s3s` reads no tags of a new bucket, so none are made either.
         let location_constraint = place.map(BucketLocationConstraint::as_str);
-        self.ask(req, &FromBody { tags: &pairs, location_constraint, ..FromBody::default() })
+        self.ask(req, &FromBody { location_constraint, ..FromBody::default() })
     }
 
     async fn put_object_tagging(&self, req: &mut S3Request<PutObjectTaggingInput>) -> S3Result<()> {
@@ -221,8 +232,7 @@ impl S3Access for Held {
 
     async fn put_object_retention(&self, req: &mut S3Request<PutObjectRetentionInput>) -> S3Result<()> {
         let given = req.input.retention.as_ref();
-        let until = given.and_then(|given| given.retain_until_date.clone()).map(time::OffsetDateTime::from);
-        let until = until.and_then(|until| i64::try_from(until.unix_timestamp_nanos()).ok()).map(Time);
+        let until = given.and_then(|given| given.retain_until_date.as_ref()).and_then(time_of);
         let lock_mode = given.and_then(|given| given.mode.as_ref()).map(ObjectLockRetentionMode::as_str);
         self.ask(req, &FromBody { lock_mode, retain_until: until, ..FromBody::default() })
     }

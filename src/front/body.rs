@@ -11,9 +11,10 @@
 //!
 //! Not here: where a body's frames end (HTTP), and how long it may take (the server).
 
+use super::access::Proof;
 use super::digest::Digests;
 use super::reply::Fault;
-use crate::sigv4::{ChunkDecoder, LengthRange, Payload, SigError, Verified};
+use crate::sigv4::{ChunkDecoder, LengthRange, Payload, SigError};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use s3s::StdError;
@@ -40,25 +41,34 @@ pub struct Checks {
     digests: Digests,
     length: LengthRange,
     received: u64,
+    /// Asked last, whatever the body: a key that died while it came commits nothing.
+    still: Box<dyn FnOnce() -> Result<(), Fault> + Send>,
 }
 
 enum Signed {
-    /// Nothing, or checked already.
     No,
-    Hash(Box<Verified>, Sha256),
+    Hash(Proof, Sha256),
     Chunks(Box<ChunkDecoder>),
 }
 
 impl Checks {
-    /// What a proof asks for, and the digests that were announced beside it.
+    /// What a proof asks for, the digests that were announced beside it, how long the object may be, and what has to hold
+    /// when the body has ended.
     #[must_use]
-    pub fn new(verified: Verified, digests: Digests, length: LengthRange) -> Self {
-        let signed = match verified.payload() {
-            Payload::Announced(_) => Signed::Hash(Box::new(verified), Sha256::new()),
-            Payload::Hashed | Payload::Unsigned => Signed::No,
-            Payload::Chunked { .. } => verified.chunks().map_or(Signed::No, |chunks| Signed::Chunks(Box::new(chunks))),
+    pub fn new(
+        proof: &Proof,
+        chunks: Option<ChunkDecoder>,
+        digests: Digests,
+        length: LengthRange,
+        still: Box<dyn FnOnce() -> Result<(), Fault> + Send>,
+    ) -> Self {
+        let signed = match (chunks, proof.admitted().verified().payload()) {
+            (Some(chunks), _) => Signed::Chunks(Box::new(chunks)),
+            (None, Payload::Announced(_)) => Signed::Hash(proof.clone(), Sha256::new()),
+            // A chunked body whose decoder is gone does not come here: it is taken once.
+            (None, Payload::Hashed | Payload::Unsigned | Payload::Chunked { .. }) => Signed::No,
         };
-        Self { signed, digests, length, received: 0 }
+        Self { signed, digests, length, received: 0, still }
     }
 
     /// Takes what arrived and gives what of it belongs to the object.
@@ -86,7 +96,8 @@ impl Checks {
     fn finish(mut self) -> Result<(), Fault> {
         match self.signed {
             Signed::No => {}
-            Signed::Hash(verified, hasher) => {
+            Signed::Hash(proof, hasher) => {
+                let verified = proof.admitted().verified();
                 verified.check_body(&hasher.finalize().into()).map_err(|error| Fault::from(&error))?;
             }
             Signed::Chunks(decoder) => {
@@ -96,9 +107,12 @@ impl Checks {
             }
         }
         self.length.check(self.received).map_err(|error| Fault::from(&error))?;
-        self.digests.finish()
+        self.digests.finish()?;
+        (self.still)()
     }
 }
+
+const NOT_GOOD: &str = "the body is not what the request says of it";
 
 /// A body that ends only if it is good.
 pub struct Checked<B> {
@@ -131,7 +145,7 @@ impl<B: Body<Data = Bytes> + Unpin> Checked<B> {
         (self.checks, self.held) = (None, None);
         // The first fault counts; there is no second.
         let _ = self.verdict.0.set(fault);
-        Poll::Ready(Some(Err("the body is not what the request says of it".into())))
+        Poll::Ready(Some(Err(NOT_GOOD.into())))
     }
 }
 
@@ -144,16 +158,18 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         let this = &mut *self;
+        if this.verdict.fault().is_some() {
+            // Never the end, however often somebody asks.
+            return Poll::Ready(Some(Err(NOT_GOOD.into())));
+        }
         while this.checks.is_some() {
             let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(_)) => return this.fail(Fault::from(&SigError::IncompleteBody)),
-                None => {
-                    match this.checks.take().map_or(Ok(()), Checks::finish) {
-                        Ok(()) => break,
-                        Err(fault) => return this.fail(fault),
-                    }
-                }
+                None => match this.checks.take().map_or(Ok(()), Checks::finish) {
+                    Ok(()) => break,
+                    Err(fault) => return this.fail(fault),
+                },
             };
             // Trailers of HTTP itself are not signed and mean nothing here.
             let (Ok(data), Some(checks)) = (frame.into_data(), &mut this.checks) else { continue };
@@ -175,7 +191,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.checks.is_none() && self.held.is_none()
+        self.checks.is_none() && self.held.is_none() && self.verdict.fault().is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

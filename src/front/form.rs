@@ -7,7 +7,7 @@
 //! Not here: the form's policy and signature (`gate`), checks of the file (`body`).
 
 use super::reply::{Fault, escape};
-use crate::sigv4::{FormField, SigError, form_head};
+use crate::sigv4::{FormField, FormHead, SigError, form_head};
 use bytes::{Bytes, BytesMut};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -20,14 +20,12 @@ use std::task::{Context, Poll, ready};
 
 /// A form up to its file.
 pub struct Head {
-    fields: Vec<(String, Vec<u8>)>,
-    delimiter: Vec<u8>,
-    /// What had arrived of the file.
-    begun: Bytes,
+    /// All that has arrived of the body.
+    text: Bytes,
 }
 
 impl Head {
-    /// Reads a form's fields. In them, `${filename}` becomes the name that the browser gave the file, without folders.
+    /// Reads a form's body as far as its file.
     ///
     /// # Errors
     /// `MalformedPOSTRequest`, `RequestHeaderSectionTooLarge`, `IncompleteBody`.
@@ -36,91 +34,67 @@ impl Head {
         B: Body<Data = Bytes> + Unpin,
     {
         let mut text = BytesMut::new();
-        loop {
-            if let Some(head) = form_head(content_type, &text).map_err(|error| Fault::from(&error))? {
-                let file_name = head.file_name.unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default();
-                let named = |field: &FormField<'_>| {
-                    let signed = ["policy", "x-amz-signature"].iter().any(|name| field.name.eq_ignore_ascii_case(name));
-                    let value = if signed { field.value.to_vec() } else { fill(field.value, file_name.as_bytes()) };
-                    (field.name.to_owned(), value)
-                };
-                let fields = head.fields.iter().map(named).collect();
-                let (delimiter, file_at) = (head.delimiter, head.file_at);
-                return Ok(Self { fields, delimiter, begun: text.split_off(file_at).freeze() });
-            }
+        while form_head(content_type, &text).map_err(|error| Fault::from(&error))?.is_none() {
             match body.frame().await {
                 Some(Ok(frame)) => text.extend_from_slice(&frame.into_data().unwrap_or_default()),
                 Some(Err(_)) | None => return Err(Fault::from(&SigError::IncompleteBody)),
             }
         }
+        Ok(Self { text: text.freeze() })
     }
 
-    /// As the gate reads them.
-    pub fn fields(&self) -> Vec<FormField<'_>> {
-        self.fields.iter().map(|(name, value)| FormField { name, value }).collect()
-    }
-
-    /// A field's text; the name in any case.
-    pub fn field(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.fields.iter().find(|(given, _)| given.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(value).ok()
-    }
-
-    /// The fields that PutObject takes as headers. What is no field of an object's is left out.
+    /// Its fields and where its file begins.
     ///
     /// # Errors
-    /// `InvalidArgument` for a value that no header can hold, `NotImplemented` for a field that would be lost silently.
-    pub fn headers(&self) -> Result<HeaderMap, Fault> {
-        const KEPT: [&str; 7] = [
-            "cache-control",
-            "content-type",
-            "content-disposition",
-            "content-encoding",
-            "content-language",
-            "content-md5",
-            "expires",
-        ];
-        const NOT_KEPT: [&str; 5] =
-            ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"];
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.fields {
-            let name = name.to_ascii_lowercase();
-            let header = match name.as_str() {
-                "acl" => "x-amz-acl",
-                "tagging" => return Err(Fault::new(501, "NotImplemented", "Tags in a form are not implemented.")),
-                name if KEPT.contains(&name) || (name.starts_with("x-amz-") && !NOT_KEPT.contains(&name)) => name,
-                _ => continue,
-            };
-            let invalid = |_| Fault { status: 400, code: "InvalidArgument", message: format!("Invalid field {header}").into() };
-            let value = HeaderValue::from_bytes(value).map_err(|_| invalid(()))?;
-            headers.append(HeaderName::from_bytes(header.as_bytes()).map_err(|_| invalid(()))?, value);
-        }
-        Ok(headers)
+    /// None that [`Head::read`] has not seen.
+    pub fn parts(&self, content_type: &str) -> Result<FormHead<'_>, Fault> {
+        let head = form_head(content_type, &self.text).map_err(|error| Fault::from(&error))?;
+        head.ok_or_else(|| Fault::from(&SigError::IncompleteBody))
     }
 
-    /// What the form wants to be answered, and the file.
-    pub fn into_file<B>(self, rest: B) -> (Wanted, File<B>) {
-        let text = |name| self.field(name).filter(|text| !text.is_empty()).map(str::to_owned);
-        let wanted = Wanted {
-            redirect: text("success_action_redirect").or_else(|| text("redirect")),
-            status: text("success_action_status"),
-        };
-        let file = File { rest, held: self.begun.into(), delimiter: self.delimiter, state: FileState::Reading };
-        (wanted, file)
+    /// The file: what had arrived of it, and what comes.
+    pub fn file<B>(&self, head: &FormHead<'_>, rest: B) -> File<B> {
+        let held = BytesMut::from(&self.text[head.file_at..]);
+        File { rest, held, delimiter: head.delimiter.clone(), state: FileState::Reading }
     }
 }
 
-fn fill(value: &[u8], file_name: &[u8]) -> Vec<u8> {
-    const VARIABLE: &[u8] = b"${filename}";
-    let mut filled = Vec::with_capacity(value.len());
-    let mut from = 0;
-    for at in memmem::find_iter(value, VARIABLE) {
-        filled.extend_from_slice(&value[from..at]);
-        filled.extend_from_slice(file_name);
-        from = at + VARIABLE.len();
+/// A field's text; the name in any case.
+fn field<'a>(head: &FormHead<'a>, name: &str) -> Option<&'a str> {
+    let field = head.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(field.value).ok().filter(|text| !text.is_empty())
+}
+
+/// The fields that PutObject takes as headers. What is no field of an object's is left out.
+///
+/// # Errors
+/// `InvalidArgument` for a value that no header can hold, `NotImplemented` for a field that would be lost silently.
+pub fn headers(head: &FormHead<'_>) -> Result<HeaderMap, Fault> {
+    const KEPT: [&str; 7] = [
+        "cache-control",
+        "content-type",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-md5",
+        "expires",
+    ];
+    const NOT_KEPT: [&str; 5] =
+        ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"];
+    let mut headers = HeaderMap::new();
+    for FormField { name, value } in &head.fields {
+        let name = name.to_ascii_lowercase();
+        let header = match name.as_str() {
+            "acl" => "x-amz-acl",
+            "tagging" => return Err(Fault::new(501, "NotImplemented", "Tags in a form are not implemented.")),
+            name if KEPT.contains(&name) || (name.starts_with("x-amz-") && !NOT_KEPT.contains(&name)) => name,
+            _ => continue,
+        };
+        let invalid = || Fault::new(400, "InvalidArgument", "A field of the form holds what no header can.");
+        let value = HeaderValue::from_bytes(value).map_err(|_| invalid())?;
+        headers.append(HeaderName::from_bytes(header.as_bytes()).map_err(|_| invalid())?, value);
     }
-    filled.extend_from_slice(&value[from..]);
-    filled
+    Ok(headers)
 }
 
 /// The reply that a form asked for.
@@ -131,6 +105,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    pub fn of(head: &FormHead<'_>) -> Self {
+        let redirect = field(head, "success_action_redirect").or_else(|| field(head, "redirect"));
+        Self { redirect: redirect.map(str::to_owned), status: field(head, "success_action_status").map(str::to_owned) }
+    }
+
     /// Turns PutObject's reply into the form's. A `redirect` that no header can hold is ignored, as S3 does.
     pub fn reply(&self, put: Response<s3s::Body>, bucket: &str, key: &str, location: &str) -> Response<s3s::Body> {
         if !put.status().is_success() {
@@ -251,5 +230,65 @@ impl<B: Body<Data = Bytes> + Unpin> Body for File<B> {
 
     fn is_end_stream(&self) -> bool {
         self.state == FileState::Ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::StreamBody;
+    use std::convert::Infallible;
+
+    const TYPE: &str = "multipart/form-data; boundary=b0";
+
+    /// A form with this file, in pieces of so many bytes.
+    async fn file_of(body: &[u8], piece: usize) -> Result<Vec<u8>, String> {
+        let frames: Vec<Result<Frame<Bytes>, Infallible>> =
+            body.chunks(piece).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect();
+        let mut body = StreamBody::new(Pieces(frames.into_iter()));
+        let head = Head::read(TYPE, &mut body).await.map_err(|fault| fault.code.to_owned())?;
+        let parts = head.parts(TYPE).map_err(|fault| fault.code.to_owned())?;
+        assert_eq!(parts.fields[0].value, b"k");
+        let file = head.file(&parts, body).collect().await.map_err(|error| error.to_string())?;
+        Ok(file.to_bytes().to_vec())
+    }
+
+    struct Pieces(std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>);
+
+    impl futures_core::Stream for Pieces {
+        type Item = Result<Frame<Bytes>, Infallible>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(self.0.next())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_file_is_what_stands_before_its_boundary_however_it_arrives() {
+        let form = |file: &str, end: &str| {
+            format!(
+                "--b0\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--b0\r\nContent-Disposition: form-data; \
+                 name=\"file\"; filename=\"x\"\r\n\r\n{file}{end}"
+            )
+            .into_bytes()
+        };
+        for file in ["", "a", "\r\n--b", "\r\n--b\r\n--b1 and \r\n-", "\r"] {
+            for piece in [1, 2, 3, 7, 1_000] {
+                let found = file_of(&form(file, "\r\n--b0--\r\n"), piece).await;
+                assert_eq!(found.as_deref(), Ok(file.as_bytes()), "{file:?} in pieces of {piece}");
+                let found = file_of(&form(file, "\r\n--b0\r\nContent-Disposition: …"), piece).await;
+                assert_eq!(found.as_deref(), Ok(file.as_bytes()), "what follows the file is ignored");
+                assert!(
+                    file_of(&form(file, "\r\n--b"), piece).await.is_err(),
+                    "a file without an end does not end well"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_not_unreserved_is_encoded() {
+        assert_eq!(encode("a b/ü+%~", b"/"), "a%20b/%C3%BC%2B%25~");
+        assert_eq!(encode("a/b", b""), "a%2Fb");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: what is wrong (`gate`, `body`, `form`), and the replies of operations that were let through.
 
+use crate::gate::Denied;
 use crate::sigv4::SigError;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -17,12 +18,20 @@ pub struct Fault {
     pub code: &'static str,
     /// For the client. Holds no secret and no signature that was expected.
     pub message: Cow<'static, str>,
+    /// With `AuthorizationHeaderMalformed`: the region to sign for. Clients try again with it.
+    pub region: Option<String>,
 }
 
 impl Fault {
     #[must_use]
     pub const fn new(status: u16, code: &'static str, message: &'static str) -> Self {
-        Self { status, code, message: Cow::Borrowed(message) }
+        Self { status, code, message: Cow::Borrowed(message), region: None }
+    }
+
+    /// One whose message depends on the request.
+    #[must_use]
+    pub fn of(status: u16, code: &'static str, message: String) -> Self {
+        Self { status, code, message: Cow::Owned(message), region: None }
     }
 
     /// As a reply. One to HEAD has no body, as HTTP wants it.
@@ -30,9 +39,10 @@ impl Fault {
     pub fn reply(&self, method: &Method, resource: &str, request_id: &str) -> Response<Body> {
         let mut text = String::with_capacity(256);
         text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
-        for (name, value) in
-            [("Code", self.code), ("Message", &self.message), ("Resource", resource), ("RequestId", request_id)]
-        {
+        let region = self.region.as_deref().map(|region| ("Region", region));
+        let fields =
+            [("Code", self.code), ("Message", &self.message), ("Resource", resource), ("RequestId", request_id)];
+        for (name, value) in fields.into_iter().chain(region) {
             // Writing to a string cannot fail.
             let _ = write!(text, "<{name}>{}</{name}>", escape(value));
         }
@@ -41,14 +51,32 @@ impl Fault {
         let mut reply = Response::new(body);
         *reply.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        if let Some(region) = self.region.as_deref().and_then(|region| HeaderValue::from_str(region).ok()) {
+            reply.headers_mut().insert("x-amz-bucket-region", region);
+        }
         reply
+    }
+}
+
+impl From<&Denied> for Fault {
+    fn from(denied: &Denied) -> Self {
+        let message = Cow::Owned(denied.message().to_owned());
+        Self { status: denied.status(), code: denied.code(), message, region: denied.region().map(str::to_owned) }
     }
 }
 
 impl From<&SigError> for Fault {
     fn from(error: &SigError) -> Self {
-        Self { status: error.status(), code: error.code(), message: error.message() }
+        Self { status: error.status(), code: error.code(), message: error.message(), region: None }
     }
+}
+
+/// The code of an error reply, as far as its body tells.
+pub(super) fn code_of(reply: &Response<Body>) -> Option<String> {
+    let body = reply.body().bytes()?;
+    let text = std::str::from_utf8(&body).ok()?;
+    let (_, rest) = text.split_once("<Code>")?;
+    rest.split_once("</Code>").map(|(code, _)| code.to_owned())
 }
 
 /// Puts the request's id into an error that `s3s` wrote, and takes the body off one to HEAD.

@@ -8,9 +8,9 @@
 
 use super::form::encode;
 use crate::gate::Admitted;
+use http::Uri;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{InvalidUri, PathAndQuery};
-use http::Uri;
 
 /// Headers that stay here. `x-amz-sdk-checksum-algorithm` alone makes `s3s-fs` compare with a checksum that nobody sent,
 /// after the commit.
@@ -67,8 +67,10 @@ pub fn headers(mut headers: HeaderMap, length: Option<u64>) -> HeaderMap {
     if !encodings.is_empty() {
         headers.remove(header::CONTENT_ENCODING);
         let tokens = encodings.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        let kept: Vec<&str> =
-            tokens.map(str::trim).filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case("aws-chunked")).collect();
+        let kept: Vec<&str> = tokens
+            .map(str::trim)
+            .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case("aws-chunked"))
+            .collect();
         if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_str(&kept.join(","))) {
             headers.insert(header::CONTENT_ENCODING, value);
         }
@@ -85,7 +87,9 @@ mod tests {
         for pair in ["list-type=2", "delimiter=%2F", "encoding-type=url", "uploads", "partNumber=1", "x-id=PutObject"] {
             assert!(is_passed(pair), "{pair}");
         }
-        for pair in ["", "delimiter=", "delimiter", "X-Amz-Signature=0", "x-amz-acl=private", "X-Amz-Expires", "%58-Amz-Date=1"] {
+        for pair in
+            ["", "delimiter=", "delimiter", "X-Amz-Signature=0", "x-amz-acl=private", "X-Amz-Expires", "%58-Amz-Date=1"]
+        {
             assert!(!is_passed(pair), "{pair}");
         }
     }

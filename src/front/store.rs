@@ -4,11 +4,13 @@
 //!   bucket and key, so a foreign one is unknown. Nothing is stored for it, and a restart changes nothing.
 //! - Buckets belong to orgs: CreateBucket registers first, then creates, and is undone on failure; DeleteBucket wants the
 //!   bucket empty and forgets it; ListBuckets shows the org's own.
+//! - Lists: `encoding-type=url` is done here (`s3s-fs` says it did, and does not).
 //! - DeleteObjects: keys that the hook before (`access`) refused are answered one by one.
 //!
 //! Not here: rights (`access` and the gate ask for them before anything here runs), objects.
 
 use super::access::{Proof, Refused};
+use super::form::encode;
 use super::reply::Fault;
 use crate::model::{BucketName, OrgUid};
 use s3s::dto::*;
@@ -210,6 +212,35 @@ passing_on! {
             Ok(reply)
         }
 
+        async fn list_objects(&self, mut req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+            let encoding = req.input.encoding_type.take();
+            let mut reply = self.inner.list_objects(req).await?;
+            if let Some(encoding) = encoding {
+                check_encoding(&encoding)?;
+                let out = &mut reply.output;
+                encode_all(&mut out.contents, &mut out.common_prefixes);
+                [&mut out.prefix, &mut out.delimiter, &mut out.marker, &mut out.next_marker].into_iter().for_each(encode_one);
+                out.encoding_type = Some(encoding);
+            }
+            Ok(reply)
+        }
+
+        async fn list_objects_v2(
+            &self,
+            mut req: S3Request<ListObjectsV2Input>,
+        ) -> S3Result<S3Response<ListObjectsV2Output>> {
+            let encoding = req.input.encoding_type.take();
+            let mut reply = self.inner.list_objects_v2(req).await?;
+            if let Some(encoding) = encoding {
+                check_encoding(&encoding)?;
+                let out = &mut reply.output;
+                encode_all(&mut out.contents, &mut out.common_prefixes);
+                [&mut out.prefix, &mut out.delimiter, &mut out.start_after].into_iter().for_each(encode_one);
+                out.encoding_type = Some(encoding);
+            }
+            Ok(reply)
+        }
+
         async fn create_multipart_upload(
             &self,
             req: S3Request<CreateMultipartUploadInput>,
@@ -340,8 +371,6 @@ passing_on! {
     list_bucket_metrics_configurations(ListBucketMetricsConfigurationsInput) -> ListBucketMetricsConfigurationsOutput;
     list_directory_buckets(ListDirectoryBucketsInput) -> ListDirectoryBucketsOutput;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput;
-    list_objects(ListObjectsInput) -> ListObjectsOutput;
-    list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
     put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput) -> PutBucketAccelerateConfigurationOutput;
     put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput;
     put_bucket_analytics_configuration(PutBucketAnalyticsConfigurationInput) -> PutBucketAnalyticsConfigurationOutput;
@@ -378,4 +407,22 @@ fn part_number(number: i32) -> S3Result<()> {
         return Ok(());
     }
     Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
+}
+
+fn check_encoding(encoding: &EncodingType) -> S3Result<()> {
+    if encoding.as_str() == EncodingType::URL {
+        return Ok(());
+    }
+    Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request"))
+}
+
+fn encode_one(text: &mut Option<String>) {
+    if let Some(text) = text {
+        *text = encode(text, b"/");
+    }
+}
+
+fn encode_all(objects: &mut Option<Vec<Object>>, prefixes: &mut Option<Vec<CommonPrefix>>) {
+    objects.iter_mut().flatten().for_each(|object| encode_one(&mut object.key));
+    prefixes.iter_mut().flatten().for_each(|common| encode_one(&mut common.prefix));
 }
