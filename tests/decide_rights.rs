@@ -230,17 +230,20 @@ fn a_member_gets_no_secret_of_a_key_that_could_do_more_than_the_key_it_asks_with
 }
 
 #[test]
-fn a_role_gives_nothing_that_a_deny_or_a_boundary_could_take_away() {
+fn a_role_gives_nothing_that_a_deny_or_a_boundary_takes_away() {
+    let deny = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"keyledger:Label*","Resource":"*"}}"#;
     for how in 0..4 {
         let mut given = a_busy_org();
         let org = given.org();
         role(&mut given, "bob", Role::Admin);
         let key = given.key_of("bob");
-        given.policy("never", DENY);
+        given.policy("never", deny).policy("other", DENY);
         let label = || Command::LabelKey { key: key.id.clone(), label: "x".into() };
-        // An Allow alone takes nothing away.
+        // An Allow takes nothing away, nor does a Deny of something else.
         let bob = || Target::User("bob".into());
-        given.done(Command::AttachPolicy { org, policy: "reader".into(), to: bob() });
+        for policy in ["reader", "other"] {
+            given.done(Command::AttachPolicy { org, policy: policy.into(), to: bob() });
+        }
         assert!(given.decide(&by(&key), &label()).is_ok());
         match how {
             0 => drop(given.done(Command::AttachPolicy { org, policy: "never".into(), to: bob() })),
@@ -250,7 +253,7 @@ fn a_role_gives_nothing_that_a_deny_or_a_boundary_could_take_away() {
             }
             2 => {
                 let (holder, name) = (bob(), "i".into());
-                given.done(Command::PutInlinePolicy { org, holder, name, document: DENY.into() });
+                given.done(Command::PutInlinePolicy { org, holder, name, document: deny.into() });
             }
             _ => {
                 let policy = Some("reader".into());
@@ -259,6 +262,41 @@ fn a_role_gives_nothing_that_a_deny_or_a_boundary_could_take_away() {
         }
         given.when_by(&by(&key), label()).forbidden();
     }
+}
+
+#[test]
+fn by_an_aws_dialect_policies_decide_and_a_scoped_key_makes_no_more_than_itself() {
+    let mut given = a_busy_org();
+    let org = given.org();
+    let settings = OrgSettings { iam_keys_per_user_max: Some(99), ..OrgSettings::default() };
+    given.done(Command::SetOrgSettings { org, settings: settings.into() });
+    // AWS's documented policy for managing one's own keys.
+    let own = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:*AccessKey*",
+                  "Resource":"arn:aws:iam::*:user/${aws:username}"}}"#;
+    given.policy("self-service", own);
+    let bob = Target::User("bob".into());
+    given.done(Command::AttachPolicy { org, policy: "self-service".into(), to: bob });
+    let key = given.key_of("bob");
+    let iam = |key: &KeyRecord| Caller::key(key.id.clone(), Dialect::AwsIam);
+    let create = |name| Command::CreateKey { org, key: for_user(name).into() };
+    given.when_by(&iam(&key), create("bob")).then(&[Kind::KeyCreated]);
+    given.when_by(&iam(&key), create("alice")).forbidden();
+    given.when_by(&iam(&key), Command::CreateKey { org, key: Box::default() }).forbidden();
+    given.when_by(&iam(&key), Command::SetUserRole { org, user: "bob".into(), role: Role::Admin }).forbidden();
+    // With a policy of its own the same right makes a key with that policy alone, and only for the same owner.
+    let scoped = given.key(CreateAccessKey { policies: vec!["self-service".into()], ..for_user("bob") });
+    given.when_by(&iam(&scoped), create("bob")).then(&[Kind::KeyCreated, Kind::PolicyAttached]);
+    let wide = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:*","Resource":"*"}}"#;
+    given.policy("iam", wide);
+    let scoped = given.key(CreateAccessKey { policies: vec!["iam".into()], ..for_user("bob") });
+    given.when_by(&iam(&scoped), create("alice")).forbidden();
+    // A Deny of the owner's is heeded, and so is quarantine.
+    let deny =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"iam:CreateAccessKey","Resource":"*"}}"#;
+    let holder = Target::User("bob".into());
+    given.done(Command::PutInlinePolicy { org, holder, name: "no".into(), document: deny.into() });
+    given.when_by(&iam(&key), create("bob")).forbidden();
+    given.when_by(&iam(&scoped), create("bob")).forbidden();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::describe::grants;
 use super::names::Worlds;
 use super::report::org_kind;
 use crate::model::{OrgKind, OrgOwner, OrgUid, Tags, Time};
-use crate::state::{KeyRecord, Marks, OrgRecord, State};
+use crate::state::{KeyRecord, Marks, OrgRecord, PolicyText, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -257,7 +257,7 @@ impl Lister<'_> {
         &self,
         fields: &mut BTreeMap<&'static str, serde_json::Value>,
         attached: impl Iterator<Item = crate::model::PolicyUid>,
-        inline: &BTreeMap<compact_str::CompactString, Arc<str>>,
+        inline: &BTreeMap<compact_str::CompactString, PolicyText>,
     ) {
         set(fields, "attached_policies", &sorted(attached.map(|policy| self.worlds.policy_name(policy))));
         let inline: BTreeMap<&str, &str> = inline.iter().map(|(name, document)| (name.as_str(), &**document)).collect();

@@ -11,11 +11,10 @@ use crate::model::{
     Event, EventKind, GrantRole, GroupUid, Holder, KeyOwner, KeyUid, OrgUid, PolicyUid, Role, UserUid, uids,
 };
 use crate::policy::{Document, DocumentKind, managed};
-use crate::state::{Fact, KeyRecord, Marks};
+use crate::state::{Fact, KeyRecord, Marks, PolicyText};
 use compact_str::CompactString;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 /// One source of rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -136,8 +135,8 @@ pub fn in_force(worlds: &Worlds, uid: KeyUid, key: &KeyRecord) -> Vec<InForce> {
 fn attached_row(worlds: &Worlds, org: OrgUid, kind: &'static str, held_by: String, uid: PolicyUid) -> InForce {
     let row = InForce::new(kind, held_by);
     if let Some(policy) = worlds.state_of(org).policy(uid) {
-        let text = policy.document().cloned().unwrap_or_else(|| "".into());
-        let mut row = row.document(policy.name.to_string(), &text);
+        let text = policy.document().map_or("", |text| &**text);
+        let mut row = row.document(policy.name.to_string(), text);
         row.version = Some(policy.default_version);
         return row;
     }
@@ -367,7 +366,7 @@ impl<'a> BreadthCache<'a> {
     }
 }
 
-fn inline(documents: &BTreeMap<CompactString, Arc<str>>, breadth: &mut Breadth) {
+fn inline(documents: &BTreeMap<CompactString, PolicyText>, breadth: &mut Breadth) {
     for (name, text) in documents {
         let row = InForce::new("inline", String::new()).document(name.to_string(), text);
         breadth.wildcard_action |= row.wildcard_action;

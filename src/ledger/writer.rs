@@ -327,6 +327,7 @@ impl Writer {
             Err(_) => return Err(Append::Failed),
         };
         self.state.apply(seq, stamp.at, commit);
+        commit.events.iter().for_each(|event| self.state.compile(event));
         self.guard.recorded(stamp.at);
         Ok(seq)
     }

@@ -231,6 +231,13 @@ impl BucketName {
     }
 }
 
+/// Ordered and equal as its text is.
+impl std::borrow::Borrow<str> for BucketName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for BucketName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -130,7 +130,24 @@ pub fn query_name_is(text: &[u8], name: &str) -> bool {
     text == name.as_bytes() || (text.contains(&b'%') && decoded(text, true).eq(name.bytes()))
 }
 
-/// A query's value as text; `None` when it is not UTF-8.
+/// A path as text, as it was signed; `None` when a `%` begins no escape, or it is not UTF-8.
+#[must_use]
+pub fn path_text(path: &[u8]) -> Option<Cow<'_, str>> {
+    if !path.contains(&b'%') {
+        return std::str::from_utf8(path).ok().map(Cow::Borrowed);
+    }
+    let mut out = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        let (byte, length) = if byte == b'%' { (escaped(path, at)?, 3) } else { (byte, 1) };
+        out.push(byte);
+        at += length;
+    }
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+/// A query's name or value as text; `None` when it is not UTF-8.
+#[must_use]
 pub fn query_text(text: &[u8]) -> Option<Cow<'_, str>> {
     if text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         String::from_utf8(decoded(text, true).collect()).ok().map(Cow::Owned)

@@ -35,6 +35,7 @@ mod verify;
 
 pub use canonical::{Scratch, canonical_path};
 pub use chunked::{CHUNK_BYTES_MAX, ChunkDecoder, Trailer};
+pub use encode::{pairs as query_pairs, path_text, query_text};
 pub use error::{ScopePart, SigError};
 pub use form::{Form, FormField, LengthRange};
 pub use key::SigningKey;

@@ -5,6 +5,7 @@
 //!
 //! Not here: the small nouns (`nouns`), and evidence, which is collected now and folded when it is asked for (`evidence`).
 
+use super::document::PolicyText;
 use super::key::{Flag, LastUsed, Marks, SecretRecord};
 use super::packed::{KeyDraft, KeyWords, Packed};
 use super::record::TokenSeen;
@@ -183,7 +184,7 @@ impl State {
                 Arc::make_mut(&mut self.root).apply(at, event);
             }
             Event::InlinePolicyPut { holder, name, document, .. } => {
-                self.inline(at, *holder, |inline| drop(inline.insert(name.clone(), Arc::clone(document))));
+                self.inline(at, *holder, |inline| drop(inline.insert(name.clone(), Arc::clone(document).into())));
             }
             Event::InlinePolicyDeleted { holder, name, .. } => {
                 self.inline(at, *holder, |inline| drop(inline.remove(name)));
@@ -324,7 +325,7 @@ impl State {
         &mut self,
         at: At,
         holder: Holder,
-        f: impl FnOnce(&mut std::collections::BTreeMap<CompactString, Arc<str>>),
+        f: impl FnOnce(&mut std::collections::BTreeMap<CompactString, PolicyText>),
     ) {
         let root = Arc::make_mut(&mut self.root);
         match holder {

@@ -256,7 +256,7 @@ impl Fold {
                     }
                     for version in &mut record.versions {
                         if version.document.is_empty() {
-                            version.document = Arc::clone(document);
+                            version.document = Arc::clone(document).into();
                         }
                         if !known {
                             version.created_at = None;

@@ -75,6 +75,18 @@ impl StateHandle {
         State { keys, root, pin: Some(Arc::new(pin)), own_index: OnceLock::new() }
     }
 
+    /// Calls `f` with the newest root and the key of this id at that root's seq: no lock, no copy, no wait. `f` may be asked again.
+    pub(super) fn with_root_and_key<R>(&self, id: &str, mut f: impl FnMut(&Root, &KeyView<'_>) -> R) -> Option<R> {
+        loop {
+            let root = self.shared.root.load();
+            match self.shared.keys.with_id(id, root.seq, |key| f(&root, key)) {
+                Found::Yes(answer) => return Some(answer),
+                Found::No => return None,
+                Found::Overtaken => std::hint::spin_loop(),
+            }
+        }
+    }
+
     /// Calls `f` with the key of this id at the published seq: no lock, no copy, no wait.
     ///
     /// `f` reads the record where readers and writer share it. If it was changed meanwhile, `f` is asked again and only its last

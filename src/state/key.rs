@@ -6,8 +6,10 @@
 //! Not here: how a key is packed (`packed`), kept (`table`) and changed (`apply`).
 
 use super::cell::{Cell, Cold, Copied, Words};
+use super::document::PolicyText;
 use super::packed::{KeyCold, KeyWords, NO_COLD};
 use super::table::KeyTable;
+use crate::model::id::World;
 use crate::model::{
     AccessKeyId, BucketName, Grant, KeyOrigin, KeyOwner, KeyUid, OrgUid, PolicyUid, Seq, Tags, Time, UserUid,
 };
@@ -58,7 +60,7 @@ pub struct KeyRights {
     pub grants: Vec<Grant>,
     /// Sorted, each once.
     pub attached: Vec<PolicyUid>,
-    pub inline: BTreeMap<CompactString, Arc<str>>,
+    pub inline: BTreeMap<CompactString, PolicyText>,
 }
 
 impl KeyRights {
@@ -330,6 +332,11 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// The uid: it follows from the id and the world the key stands in.
+    pub fn uid(&self) -> KeyUid {
+        self.id.uid(if self.marks.has(Marks::EVIDENCE) { World::Evidence } else { World::Live })
+    }
+
     pub fn more(&self) -> &KeyMore {
         self.cold().more.as_deref().unwrap_or(&NO_MORE)
     }
@@ -443,7 +450,7 @@ fn is_rotating(expires_at: Time, more: &KeyMore, now: Time) -> bool {
 }
 
 /// The derived status of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum KeyStatus {
     Active,
     Rotating,

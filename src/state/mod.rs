@@ -10,10 +10,12 @@
 //!
 //! Not here: what may happen (`ledger::decide`), secrets in the clear, the log's files.
 
+pub mod access;
 mod apply;
 pub mod at;
 mod cell;
 mod directory;
+mod document;
 pub mod evidence;
 pub mod handle;
 pub mod history;
@@ -29,6 +31,8 @@ mod slab;
 pub mod snapshot;
 mod table;
 
+pub use access::{Access, Standing};
+pub use document::PolicyText;
 pub use evidence::Evidence;
 pub use handle::StateHandle;
 pub use history::{Fact, FactActor, HistoryError, Recorded};

@@ -302,7 +302,7 @@ impl Root {
                     tags: tags.clone(),
                     versions: vec![PolicyVersion {
                         version: 1,
-                        document: Arc::clone(document),
+                        document: Arc::clone(document).into(),
                         created_at: Some(at.time),
                     }],
                     default_version: 1,
@@ -321,8 +321,11 @@ impl Root {
             Event::PolicyVersionCreated { policy, version, document, is_default } => {
                 self.change_policy(at, *policy, |p| {
                     p.versions.retain(|v| v.version != *version);
-                    let made =
-                        PolicyVersion { version: *version, document: Arc::clone(document), created_at: Some(at.time) };
+                    let made = PolicyVersion {
+                        version: *version,
+                        document: Arc::clone(document).into(),
+                        created_at: Some(at.time),
+                    };
                     p.versions.push(made);
                     p.versions.sort_by_key(|v| v.version);
                     p.next_version = p.next_version.max(version.saturating_add(1));

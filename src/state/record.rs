@@ -4,6 +4,7 @@
 //!
 //! Not here: keys, of which there are millions (`key`), and changing records (`nouns`).
 
+use super::document::PolicyText;
 use crate::model::{
     AccountId, EventId, GroupUid, Holder, KeyUid, OrgKind, OrgOwner, OrgSettings, OrgUid, PolicyUid, Role, Seq, Tags,
     Time, UserUid,
@@ -11,7 +12,6 @@ use crate::model::{
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// An org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct UserRecord {
     pub role: Role,
     pub external_id: Option<CompactString>,
     pub tags: Tags,
-    pub inline: BTreeMap<CompactString, Arc<str>>,
+    pub inline: BTreeMap<CompactString, PolicyText>,
     pub attached: BTreeSet<PolicyUid>,
     pub boundary: Option<PolicyUid>,
     pub groups: BTreeSet<GroupUid>,
@@ -57,7 +57,7 @@ pub struct GroupRecord {
     pub name: CompactString,
     pub path: CompactString,
     pub members: BTreeSet<UserUid>,
-    pub inline: BTreeMap<CompactString, Arc<str>>,
+    pub inline: BTreeMap<CompactString, PolicyText>,
     pub attached: BTreeSet<PolicyUid>,
     pub created_at: Option<Time>,
     pub deleted_at: Option<Time>,
@@ -70,7 +70,7 @@ pub struct PolicyVersion {
     /// 1 is shown as `v1`.
     pub version: u32,
     /// The document as it was given; empty when it is not in evidence.
-    pub document: Arc<str>,
+    pub document: PolicyText,
     pub created_at: Option<Time>,
 }
 
@@ -96,7 +96,7 @@ pub struct PolicyRecord {
 
 impl PolicyRecord {
     /// The document in force.
-    pub fn document(&self) -> Option<&Arc<str>> {
+    pub fn document(&self) -> Option<&PolicyText> {
         self.versions.iter().find(|v| v.version == self.default_version).map(|v| &v.document)
     }
 }

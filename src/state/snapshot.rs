@@ -369,7 +369,7 @@ fn read_key<'a>(input: &mut Cursor<'a>) -> Option<KeyRead<'a>> {
             if rights.inline.last_key_value().is_some_and(|(before, _)| *before >= name) {
                 return None;
             }
-            rights.inline.insert(name, input.text()?.into());
+            rights.inline.insert(name, Arc::<str>::from(input.text()?).into());
         }
         if rights.is_empty() {
             return None;

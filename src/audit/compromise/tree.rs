@@ -345,7 +345,7 @@ fn stands(worlds: &Worlds, fact: &Fact<'_>, now: Time) -> Option<bool> {
             Holder::Key(key) => state.key_by_uid(*key).is_some_and(|key| key.rights().attached.contains(policy)),
         }),
         Event::InlinePolicyPut { holder, name, document, .. } => {
-            let is_it = |text: Option<&std::sync::Arc<str>>| text == Some(document);
+            let is_it = |text: Option<&crate::state::PolicyText>| text.map(|text| text.text()) == Some(document);
             Some(match holder {
                 Holder::User(user) => state.user(*user).is_some_and(|user| is_it(user.inline.get(name))),
                 Holder::Group(group) => state.group(*group).is_some_and(|group| is_it(group.inline.get(name))),

@@ -3,5 +3,7 @@
 //! Not here: bodies and answers.
 
 mod operation;
+pub(crate) mod param;
+pub(crate) mod table;
 
 pub use operation::{Class, Operation};

@@ -14,7 +14,7 @@ use crate::model::{
     AccessKeyId, Dialect, Event, Grant, GrantRole, Holder, Invalid, KeyCreated, KeyOwner, KeyUid, OrgSettings, OrgUid,
     PolicyUid, SecretVersion, Tags, Time, limits,
 };
-use crate::state::{KeyRecord, KeyStatus, Marks, OrgRecord, OwnerRef};
+use crate::state::{KeyRecord, KeyStatus, Marks, OrgRecord, OwnerRef, PolicyText};
 use compact_str::CompactString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) struct Draft {
     pub tags: Tags,
     pub grants: Vec<Grant>,
     pub attached: BTreeSet<PolicyUid>,
-    pub inline: BTreeMap<CompactString, Arc<str>>,
+    pub inline: BTreeMap<CompactString, PolicyText>,
     pub default_allow: bool,
     pub expires_at: Option<Time>,
 }
@@ -37,8 +37,16 @@ pub(super) struct Draft {
 pub(super) fn create(ask: Ask<'_>, org: OrgUid, asked: &CreateAccessKey) -> Events {
     let org = find::org(ask.state, org)?;
     let mut draft = draft(ask, org, asked)?;
-    if let Authority::Member { maker: Some(maker), .. } = ask.authority {
-        bound(ask, maker, &mut draft)?;
+    match ask.authority {
+        Authority::Member { maker: Some(maker), .. } => bound(ask, maker, &mut draft)?,
+        Authority::Policy { maker } if maker.is_scoped() || draft.owner == maker.owner => {
+            bound(ask, maker, &mut draft)?;
+        }
+        // As in AWS, a key of another owner has what that owner has, and nothing of its own.
+        Authority::Policy { .. } if !asked.grants.is_empty() || !asked.policies.is_empty() || asked.default_allow => {
+            return Err(Refusal::Forbidden { why: "the new key would have grants its maker has not" });
+        }
+        _ => {}
     }
     make(ask, org, drawn_id(ask)?, draft, false)
 }
@@ -169,6 +177,10 @@ pub(super) fn bound(ask: Ask<'_>, maker: &KeyRecord, draft: &mut Draft) -> Resul
         Some(_) => {}
         None => draft.expires_at = maker.expires_at(),
     }
+    // What denies its owner denies the new key only if it is the same owner.
+    if draft.owner != maker.owner {
+        return beyond("a key that is not an administrator's makes keys for its own owner only");
+    }
     let rights = maker.rights();
     if maker.is_scoped() {
         let covered = |grant: &Grant| rights.grants.iter().any(|own| covers(own, grant));
@@ -184,10 +196,6 @@ pub(super) fn bound(ask: Ask<'_>, maker: &KeyRecord, draft: &mut Draft) -> Resul
         draft.attached = rights.attached.iter().copied().collect();
         draft.inline.clone_from(&rights.inline);
         return Ok(());
-    }
-    // An unscoped key has what its owner has, and only its owner's keys are its to make.
-    if draft.owner != maker.owner {
-        return beyond("a Member manages its own access keys only");
     }
     if !draft.grants.is_empty() || !draft.inline.is_empty() {
         return beyond("the new key would have grants its maker has not");
@@ -214,6 +222,7 @@ pub(super) fn make(ask: Ask<'_>, org: &OrgRecord, id: AccessKeyId, draft: Draft,
     check_limit(ask, org, &draft)?;
     let maker = match ask.authority {
         Authority::Admin { maker } | Authority::Member { maker, .. } => maker.as_deref(),
+        Authority::Policy { maker } => Some(&**maker),
         Authority::Whole | Authority::Node => None,
     };
     let created = Box::new(KeyCreated {
@@ -237,7 +246,7 @@ pub(super) fn make(ask: Ask<'_>, org: &OrgRecord, id: AccessKeyId, draft: Draft,
         holder,
         name,
         before: None,
-        document,
+        document: Arc::clone(document.text()),
     }));
     Ok(events)
 }

@@ -4,25 +4,28 @@
 //! |---|---|
 //! | operator, keyledger itself | everything |
 //! | the root: a key of the org with Admin on `*` | everything in its org but the org's own life (suspend, resume, settings) |
-//! | an unscoped key of an Admin user, by the native API, console or library | the same |
+//! | an unscoped key of an Admin user, by the native API, console or library | the same, less what a Deny or boundary takes |
 //! | an unscoped key of a Member, by the same | its own keys: create, label, describe, tag, rotate, shorten, suspend, revoke, delete |
+//! | a key whose policies allow the command, by an AWS dialect | that command; keys it makes have no more than a scoped maker |
 //! | a provider | its own orgs and what is in them, by the role it claims |
 //! | a storage node | registering and forgetting buckets |
 //!
 //! Invariants
 //! - Not denied is never allowed: each line above allows, and what no line allows is refused.
 //! - INVARIANT: a quarantined, suspended, expired, revoked or deleted key commands nothing, whatever else it has.
-//! - Until policies are evaluated, rights that a Deny or a permissions boundary could take away are not given.
+//! - A role of a user never outweighs a Deny or a permissions boundary that bears on it.
 //!
-//! Not here: `iam:` Allows in policies (the next issue), and what a new key may have (`key`).
+//! Not here: what a command is called in policies (`action`), and what a new key may have (`key`).
 
 use super::super::command::{Command, OwnerName, Subject};
 use super::super::error::{Noun, Refusal};
-use super::policy::document_of;
+use super::action::{action_of, resource_of};
 use super::{find, is_quarantined};
-use crate::model::{Caller, Dialect, GrantRole, KeyOwner, OrgOwner, Principal, Role, Time, UserUid};
-use crate::policy::{Document, DocumentKind, Effect};
-use crate::state::{KeyRecord, State, UserRecord};
+use crate::model::{Caller, Dialect, GrantRole, KeyOwner, OrgOwner, OrgUid, Principal, Role, Time, UserUid};
+use crate::policy::{Request, Value};
+use crate::state::access::Reason;
+use crate::state::{Access, KeyRecord, State};
+use std::net::IpAddr;
 
 /// What a caller was found to be, for the rules that depend on it.
 #[derive(Debug, Clone)]
@@ -37,6 +40,10 @@ pub enum Authority {
     Member {
         user: UserUid,
         maker: Option<Box<KeyRecord>>,
+    },
+    /// One command that the policies of `maker` allow. What a scoped key makes is bounded by it.
+    Policy {
+        maker: Box<KeyRecord>,
     },
     Node,
 }
@@ -136,7 +143,7 @@ pub fn may(state: &State, caller: &Caller, command: &Command, now: Time) -> Resu
         Principal::Provider { provider, role, user } => provider_may(state, command, provider, *role, user.as_deref()),
         Principal::Key { id } => {
             let key = state.key(id.as_str()).ok_or_else(|| forbidden("the access key is not usable"))?;
-            key_may(state, caller.dialect, command, key, now)
+            key_may(state, caller, command, key, now)
         }
     }
 }
@@ -148,13 +155,7 @@ fn forbidden(why: &'static str) -> Refusal {
 const NOT_MANAGING: Refusal =
     Refusal::Forbidden { why: "this access key has no management rights; ask an administrator of the org" };
 
-fn key_may(
-    state: &State,
-    dialect: Dialect,
-    command: &Command,
-    key: KeyRecord,
-    now: Time,
-) -> Result<Authority, Refusal> {
+fn key_may(state: &State, caller: &Caller, command: &Command, key: KeyRecord, now: Time) -> Result<Authority, Refusal> {
     if !state.status(&key, now).is_usable() {
         return Err(forbidden("the access key is not usable"));
     }
@@ -170,12 +171,14 @@ fn key_may(
     };
     match &key.owner {
         KeyOwner::Org if is_admin_grant(&key) => admin(state, command, key),
-        KeyOwner::User(uid) if !key.is_scoped() && roles_count(dialect) => {
+        KeyOwner::User(uid) if !key.is_scoped() && roles_count(caller.dialect) => {
             let user = state.user(*uid).filter(|user| user.deleted_at.is_none()).ok_or(NOT_MANAGING)?;
-            if may_be_denied(state, user) {
-                return Err(forbidden(
-                    "a Deny or a permissions boundary bears on this user, and they are not evaluated yet",
-                ));
+            let reason = access(state, caller, command, &key, now).reason;
+            match reason {
+                Reason::Denied { .. } => return Err(forbidden("a policy that bears on this user denies it")),
+                Reason::Boundary { .. } => return Err(forbidden("the user's permissions boundary does not allow it")),
+                Reason::Unreadable { .. } => return Err(forbidden("a policy that bears on this user cannot be read")),
+                _ => {}
             }
             match user.role {
                 Role::Admin => admin(state, command, key),
@@ -183,8 +186,23 @@ fn key_may(
                 Role::Auditor => Err(forbidden("an auditor reads and writes nothing")),
             }
         }
+        _ if !roles_count(caller.dialect) && access(state, caller, command, &key, now).is_allow() => {
+            own_org(state, command, key.org)?;
+            Ok(Authority::Policy { maker: Box::new(key) })
+        }
         _ => Err(NOT_MANAGING),
     }
+}
+
+/// What policies say of `command`.
+fn access(state: &State, caller: &Caller, command: &Command, key: &KeyRecord, now: Time) -> Access {
+    let resource = resource_of(state, command);
+    let source = caller.source_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+    let mut context = Vec::with_capacity(2);
+    context.extend(source.map(|address| ("aws:SourceIp", Value::Address(address))));
+    context.extend(caller.user_agent.as_deref().map(|agent| ("aws:UserAgent", Value::Text(agent))));
+    let action = action_of(command, caller.dialect);
+    state.standing(key).decide(&Request { action, resource: &resource, context: &context[..] }, now)
 }
 
 /// The AWS dialects know only the root and policies, as AWS does.
@@ -192,9 +210,14 @@ fn roles_count(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::Native | Dialect::Console | Dialect::Library | Dialect::Cli)
 }
 
-/// Everything in the key's org. What belongs to another org does not exist.
+/// Everything in the key's org.
 fn admin(state: &State, command: &Command, key: KeyRecord) -> Result<Authority, Refusal> {
-    let own = key.org;
+    own_org(state, command, key.org)?;
+    Ok(Authority::Admin { maker: Some(Box::new(key)) })
+}
+
+/// What belongs to another org does not exist.
+fn own_org(state: &State, command: &Command, own: OrgUid) -> Result<(), Refusal> {
     let missing = match command.subject() {
         Subject::Org(org) => (org != own).then(|| Refusal::not_found(Noun::Org, &org)),
         Subject::User(org, name) => (org != own).then(|| Refusal::not_found(Noun::User, name)),
@@ -209,7 +232,7 @@ fn admin(state: &State, command: &Command, key: KeyRecord) -> Result<Authority, 
             Some(forbidden("only the operator of this ledger may do that"))
         }
     };
-    missing.map_or(Ok(Authority::Admin { maker: Some(Box::new(key)) }), Err)
+    missing.map_or(Ok(()), Err)
 }
 
 fn member(
@@ -275,18 +298,4 @@ fn provider_may(
             member(state, command, reach, user.user, None)
         }
     }
-}
-
-/// Whether a Deny or a boundary could take away what a role gives. Undecided is denied.
-fn may_be_denied(state: &State, user: &UserRecord) -> bool {
-    let has_deny = |text: &str| match Document::parse(text, DocumentKind::Evidence) {
-        Ok(document) => document.statements().iter().any(|statement| statement.effect == Effect::Deny),
-        Err(_) => true,
-    };
-    let groups = || user.groups.iter().filter_map(|group| state.group(*group));
-    let attached = user.attached.iter().chain(groups().flat_map(|group| &group.attached));
-    let inline = user.inline.values().chain(groups().flat_map(|group| group.inline.values()));
-    user.boundary.is_some()
-        || attached.into_iter().any(|policy| document_of(state, *policy).is_none_or(|text| has_deny(&text)))
-        || inline.into_iter().any(|text| has_deny(text))
 }

@@ -8,8 +8,9 @@
 //! - A command that would change nothing has no events.
 //! - Every event explains itself: it holds what was before and after, or the delta.
 //!
-//! Not here: appending, secrets in the clear and tokens (`execute`); evaluating policies (the next issue's `state::access`).
+//! Not here: appending, secrets in the clear and tokens (`execute`); evaluating policies (`state::access`).
 
+mod action;
 mod bucket;
 mod find;
 mod group;

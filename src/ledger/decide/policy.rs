@@ -12,7 +12,7 @@ use crate::model::limits::{ATTACHED_POLICIES_MAX, BULK_TARGETS_MAX, POLICIES_PER
 use crate::model::{Event, Holder, OrgUid, PolicyUid, Tags, limits};
 use crate::policy::managed::{ALL, Managed};
 use crate::policy::{Document, DocumentKind, size_non_blank};
-use crate::state::{KeyStatus, PolicyRecord, State};
+use crate::state::{KeyStatus, PolicyRecord, PolicyText, State};
 use compact_str::CompactString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,15 +35,6 @@ pub fn managed_uid(arn: &str) -> PolicyUid {
 pub fn managed(arn: &str) -> Option<ManagedIn> {
     let policy = ALL.iter().find(|policy| policy.is_in_every_org && policy.arn == arn)?;
     Some(ManagedIn { uid: managed_uid(policy.arn), policy })
-}
-
-/// The document in force of a policy, the org's own or one that exists in every org.
-pub(super) fn document_of(state: &State, policy: PolicyUid) -> Option<Arc<str>> {
-    if let Some(own) = state.policy(policy).filter(|own| own.deleted_at.is_none()) {
-        return own.document().cloned();
-    }
-    let everywhere = ALL.iter().find(|known| known.is_in_every_org && managed_uid(known.arn) == policy)?;
-    everywhere.document.map(Arc::from)
 }
 
 pub(super) fn decide(ask: Ask<'_>, command: &Command) -> Events {
@@ -70,7 +61,7 @@ pub(super) fn decide(ask: Ask<'_>, command: &Command) -> Events {
         Command::ReplacePolicyDocument { org, policy, document } => {
             let found = find::policy(state, *org, policy)?;
             check_document(document, DocumentKind::Managed)?;
-            if found.document() == Some(document) {
+            if found.document().map(PolicyText::text) == Some(document) {
                 return Ok(Vec::new());
             }
             let mut events = Vec::new();
@@ -180,7 +171,7 @@ fn delete(ask: Ask<'_>, org: OrgUid, policy: &str, force: bool) -> Events {
 
 /// What a holder has of inline policies.
 struct Held {
-    inline: BTreeMap<CompactString, Arc<str>>,
+    inline: BTreeMap<CompactString, PolicyText>,
     name: CompactString,
 }
 
@@ -265,7 +256,7 @@ pub(super) fn put_inline(ask: Ask<'_>, org: OrgUid, target: &Target, name: &Comp
     };
     check_document(text, kind)?;
     let held = held(ask.state, holder);
-    let before = held.inline.get(name);
+    let before = held.inline.get(name).map(PolicyText::text);
     if before == Some(text) {
         return Ok(Vec::new());
     }
@@ -283,7 +274,10 @@ pub(super) fn put_inline(ask: Ask<'_>, org: OrgUid, target: &Target, name: &Comp
 pub(super) fn delete_inline(ask: Ask<'_>, org: OrgUid, target: &Target, name: &CompactString) -> Events {
     let holder = find::holder(ask.state, org, target)?;
     match held(ask.state, holder).inline.remove(name) {
-        Some(before) => Ok(vec![Event::InlinePolicyDeleted { holder, name: name.clone(), before }]),
+        Some(before) => {
+            let before = Arc::clone(before.text());
+            Ok(vec![Event::InlinePolicyDeleted { holder, name: name.clone(), before }])
+        }
         None => Err(Refusal::not_found(Noun::InlinePolicy, name)),
     }
 }

@@ -103,7 +103,9 @@ fn by_pair(ask: Ask<'_>, id: &AccessKeyId, grace_ns: Option<i64>, expires_at: Op
 /// The key that bounds what this caller may get of `target`; none for an Admin, and none needed for a key that asks for itself.
 fn bounding<'a>(ask: Ask<'a>, target: &KeyRecord) -> Option<&'a KeyRecord> {
     match ask.authority {
-        Authority::Member { maker: Some(maker), .. } if maker.id != target.id => Some(maker),
+        Authority::Member { maker: Some(maker), .. } | Authority::Policy { maker } if maker.id != target.id => {
+            Some(maker)
+        }
         _ => None,
     }
 }
