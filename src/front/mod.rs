@@ -152,14 +152,14 @@ impl Front {
         };
         let (reply, seq) =
             answer.unwrap_or_else(|(fault, seq)| (fault.reply(&parts.method, parts.uri.path(), &id), seq));
-        let mut reply = reply::finish(reply, &parts.method, &id);
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            reply.headers_mut().insert("x-amz-request-id", id);
-        }
-        if let Some(seq) = seq {
-            reply.headers_mut().insert("x-keyledger-seq", HeaderValue::from(seq.0));
-        }
-        reply
+        stamped(reply::finish(reply, &parts.method, &id), &id, seq)
+    }
+
+    /// An answer without asking anybody, as of a server that may not serve now.
+    #[must_use]
+    pub fn refuse(&self, fault: &Fault, method: &Method, path: &str) -> Response<Body> {
+        let id = self.request_id();
+        stamped(fault.reply(method, path, &id), &id, None)
     }
 
     fn now(&self) -> Time {
@@ -317,6 +317,16 @@ impl Front {
             still.map(|seq| proof.decided_at(seq)).map_err(|denied| Fault::from(&denied))
         })
     }
+}
+
+fn stamped(mut reply: Response<Body>, id: &str, seq: Option<Seq>) -> Response<Body> {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        reply.headers_mut().insert("x-amz-request-id", id);
+    }
+    if let Some(seq) = seq {
+        reply.headers_mut().insert("x-keyledger-seq", HeaderValue::from(seq.0));
+    }
+    reply
 }
 
 fn borrowed(parts: &Parts) -> Vec<(&str, &[u8])> {
