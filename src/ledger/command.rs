@@ -11,7 +11,8 @@
 
 use super::fresh::Need;
 use crate::model::{
-    AccessKeyId, AccountId, BucketName, Event, Grant, OrgOwner, OrgSettings, OrgUid, Role, Seq, Tags, Time,
+    AccessKeyId, AccountId, BucketName, Event, Grant, KeyUsage, OrgOwner, OrgSettings, OrgUid, Rejected, Role, Seq,
+    Tags, Time,
 };
 use crate::vault::SecretKey;
 use compact_str::CompactString;
@@ -331,6 +332,16 @@ pub enum Command {
         bucket: BucketName,
     },
 
+    /// What a storage node or the server saw of an org's keys since it told last (`product.md` §9). Over the org's budget of
+    /// bytes a day nothing is written, and the next that is says how much was dropped.
+    RecordUse {
+        org: OrgUid,
+        usage: Vec<KeyUsage>,
+        attempts: Vec<Rejected>,
+        /// Uses and attempts that could not be counted.
+        dropped: u64,
+    },
+
     // The ledger as a whole
     /// After a jump of the clock: it is right, go on with it.
     AcceptClock {},
@@ -430,6 +441,7 @@ impl Command {
             | Command::ResumeOrg { org }
             | Command::SetOrgSettings { org, .. }
             | Command::SetOrgAlias { org, .. }
+            | Command::RecordUse { org, .. }
             | Command::CreateUser { org, .. }
             | Command::CreateGroup { org, .. }
             | Command::CreateKey { org, .. }

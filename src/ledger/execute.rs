@@ -26,11 +26,13 @@ use super::writer::{Group, Job, Writer};
 use crate::log::{GROUP_FRAMES_MAX, LogReader, Meta};
 use crate::model::{Caller, Invalid, Seq, Time, limits};
 use crate::state::{State, StateHandle};
-use crate::vault::{Rekeyed, Sealer, VaultKey};
+use crate::sys::Io;
+use crate::vault::{KeystoreReader, LedgerId, Rekeyed, Sealer, SecretSource, VaultError, VaultKey};
 use compact_str::CompactString;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -89,9 +91,20 @@ struct Shared {
     /// What keys are drawn with before their turn.
     dice: SharedDice,
     sealer: RwLock<Sealer>,
+    vault: Vault,
     queue_max: usize,
     /// The guarded time of the writer's newest look at the clock.
     now_ns: AtomicI64,
+}
+
+/// What secrets are read with by whoever verifies signatures.
+struct Vault {
+    io: Arc<dyn Io>,
+    folder: PathBuf,
+    ledger_id: LedgerId,
+    key: Mutex<Arc<VaultKey>>,
+    /// Opened when it is first asked for.
+    source: OnceLock<Arc<SecretSource>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -115,9 +128,17 @@ struct Queue {
 }
 
 impl Ledger {
-    pub(super) fn start(mut writer: Writer, report: OpenReport) -> Result<Self, OpenError> {
+    pub(super) fn start(mut writer: Writer, vault_key: VaultKey, report: OpenReport) -> Result<Self, OpenError> {
         let now = writer.guard.now(writer.clock.now());
+        let vault = Vault {
+            io: Arc::clone(&writer.io),
+            folder: writer.dir.join("keys"),
+            ledger_id: writer.log.meta().ledger_id,
+            key: Mutex::new(Arc::new(vault_key)),
+            source: OnceLock::new(),
+        };
         let shared = Arc::new(Shared {
+            vault,
             queued: AtomicUsize::new(0),
             queue: Mutex::new(Queue { has_work: writer.has_work(), ..Queue::default() }),
             work: Condvar::new(),
@@ -216,6 +237,14 @@ impl Ledger {
         self.shared.lock().poisoned
     }
 
+    /// Secrets for whoever verifies signatures beside this writer, such as a request gate. One for all who ask.
+    ///
+    /// # Errors
+    /// [`VaultError`] when the keystore cannot be read.
+    pub fn secrets(&self) -> Result<Arc<SecretSource>, VaultError> {
+        self.shared.vault.secrets()
+    }
+
     /// Seals every secret anew under `vault_key`: old copies of the keystore are useless then, once the old vault key is
     /// destroyed (level L1). Keep the new key in a file of its own before this call (`Keystore::rekey`).
     ///
@@ -229,6 +258,7 @@ impl Ledger {
                 let rekeyed = writer.rekey(vault_key)?;
                 // What was sealed for the old generation meanwhile is drawn again.
                 *self.shared.sealer.write().unwrap_or_else(PoisonError::into_inner) = writer.sealer.clone();
+                self.shared.vault.renew(vault_key);
                 Ok(rekeyed)
             }
             None => Err(ExecuteError::Closed),
@@ -274,6 +304,26 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+impl Vault {
+    fn secrets(&self) -> Result<Arc<SecretSource>, VaultError> {
+        if let Some(source) = self.source.get() {
+            return Ok(Arc::clone(source));
+        }
+        // Held meanwhile, so that a rekey meets the source or is met by it.
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = KeystoreReader::open(Arc::clone(&self.io), &self.folder, self.ledger_id, Arc::clone(&key))?;
+        Ok(Arc::clone(self.source.get_or_init(|| Arc::new(SecretSource::new(reader)))))
+    }
+
+    fn renew(&self, vault_key: &VaultKey) {
+        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        *key = Arc::new(vault_key.again());
+        if let Some(source) = self.source.get() {
+            source.renew(Arc::clone(&key));
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod outcome;
 mod pace;
 mod ticket;
 mod upkeep;
+mod usage;
 mod writer;
 
 pub use command::{Command, CreateAccessKey, ImportAccessKey, OwnerName, PolicyRef, Target};

@@ -17,6 +17,7 @@ use super::execute::Ledger;
 use super::fresh::{Dice, GuardedClock, OsDice, SharedDice};
 use super::pace::Pace;
 use super::upkeep::{Over, Snapshots, over_of};
+use super::usage::UsageBudget;
 use super::writer::Writer;
 use crate::log::{LogOptions, LogParams, LogWriter, Recovery, WitnessMode};
 use crate::model::{Caller, KeyUid, Seq, Time};
@@ -216,7 +217,7 @@ fn start(
     let reader = log.reader();
     let replayed = at::current(&*io, dir, &reader)?;
     let source = options.vault_key(dir);
-    let (mut keystore, keystore_report) = open_keystore(&io, dir, &source, &log, &mut *dice)?;
+    let (mut keystore, keystore_report, vault_key) = open_keystore(&io, dir, &source, &log, &mut *dice)?;
     let created = Time(log.meta().created_ns);
     let last = created.max(Time(log.clock_high_ns())).max(replayed.state.recorded_at());
     let mut guard = GuardedClock::open(last, clock.now());
@@ -250,9 +251,10 @@ fn start(
         over,
         attest: Vec::new(),
         pace: Pace::default(),
+        usage: UsageBudget::default(),
         failed: false,
     };
-    Ledger::start(writer, report)
+    Ledger::start(writer, vault_key, report)
 }
 
 fn open_keystore(
@@ -261,7 +263,7 @@ fn open_keystore(
     source: &VaultKeySource,
     log: &LogWriter,
     dice: &mut dyn Dice,
-) -> Result<(Keystore, KeystoreReport), OpenError> {
+) -> Result<(Keystore, KeystoreReport, VaultKey), OpenError> {
     let folder: PathBuf = dir.join("keys");
     let id = log.meta().ledger_id;
     // Before the first frame nothing can refer to a secret: make what `init` did not get to.
@@ -276,21 +278,22 @@ fn open_keystore(
         }
         other => other?,
     };
-    match Keystore::open(Arc::clone(io), &folder, id, &vault_key) {
+    let (keystore, report) = match Keystore::open(Arc::clone(io), &folder, id, &vault_key) {
         Err(VaultError::NoKeystore { .. } | VaultError::Io { .. }) if is_new => {
             let mut pour = |bytes: &mut [u8]| dice.fill(bytes);
             drop(Keystore::create(Arc::clone(io), &folder, id, &vault_key, &mut pour)?);
             lasting_folder(&**io, dir)?;
-            Ok(Keystore::open(Arc::clone(io), &folder, id, &vault_key)?)
+            Keystore::open(Arc::clone(io), &folder, id, &vault_key)?
         }
         other => {
             // Whoever made the folder may have ended before its name was lasting.
             if is_new {
                 lasting_folder(&**io, dir)?;
             }
-            Ok(other?)
+            other?
         }
-    }
+    };
+    Ok((keystore, report, vault_key))
 }
 
 /// Makes the name of the keystore's folder durable, before anything is acknowledged that needs it.

@@ -20,6 +20,7 @@ use super::outcome::Outcome;
 use super::pace::Pace;
 use super::ticket::{Reply, Woken};
 use super::upkeep::{Over, Snapshots};
+use super::usage::UsageBudget;
 use super::{Command, LedgerOptions};
 use crate::log::{
     Body, CLOCK_REGRESSED, GROUP_BYTES_MAX, GROUP_FRAMES_MAX, KIND_COMMIT, LogError, LogReader, LogWriter, NewFrame,
@@ -66,6 +67,7 @@ pub(super) struct Writer {
     pub snapshot_seq: Seq,
     pub snapshots: Snapshots,
     pub pace: Pace,
+    pub usage: UsageBudget,
     pub failed: bool,
 }
 
@@ -263,6 +265,7 @@ impl Writer {
         token: Option<TokenUsed>,
     ) -> Result<Option<Made>, ExecuteError> {
         let Job { caller, command, ahead, .. } = job;
+        self.usage.take(&self.state, command, stamp.at);
         // Room for a secret is made before anything is appended: a full disk then refuses, and breaks nothing.
         if command.need().is_a_secret() {
             self.keystore.reserve(1)?;

@@ -22,8 +22,8 @@ pub use caller::{Actor, ActorKind, Caller, Dialect, Principal};
 pub use codec::{CodecError, SCHEMA};
 pub use commit::{Commit, Envelope, EventId};
 pub use event::{
-    Event, EventKind, Grant, GrantRole, Holder, KeyCreated, KeyOrigin, KeyOwner, OrgKind, OrgOwner, OrgSettings, Role,
-    Tags,
+    Event, EventKind, Grant, GrantRole, Holder, KeyCreated, KeyOrigin, KeyOwner, KeyUsage, OrgKind, OrgOwner,
+    OrgSettings, Rejected, Role, Tags, UsageTuple,
 };
 pub use evidence::{EvidenceRecord, Identity, IdentityKind, Observed, Outcome, Rank};
 pub use id::{AccessKeyId, AccountId, BucketName, GroupUid, KeyUid, OrgUid, PolicyUid, Seq, UserUid};

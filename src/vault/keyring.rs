@@ -55,6 +55,12 @@ impl VaultKey {
         Self(bytes)
     }
 
+    /// A second one, for a reader beside the writer.
+    #[must_use]
+    pub(crate) fn again(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     #[must_use]
     pub fn id(&self) -> VaultKeyId {
         let whole = blake3::derive_key("keyledger 2026-11 vault key id", &*self.0);

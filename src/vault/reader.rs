@@ -46,6 +46,11 @@ impl KeystoreReader {
         Ok(Self { io, folder: folder.to_path_buf(), ledger_id, vault_key, current, slots })
     }
 
+    /// Goes on with another vault key, after a rekey: the next generation is opened by it.
+    pub fn renew(&mut self, vault_key: Arc<VaultKey>) {
+        self.vault_key = vault_key;
+    }
+
     pub fn generation(&self) -> u64 {
         self.current.number
     }

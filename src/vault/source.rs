@@ -2,9 +2,9 @@
 //!
 //! Not here: keeping what was derived from a secret (`gate`), and whether a key is alive (`state`).
 
-use super::{KeystoreReader, SecretKey, VaultError};
+use super::{KeystoreReader, SecretKey, VaultError, VaultKey};
 use crate::model::{AccessKeyId, KeyUid};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A keystore that many threads read.
 ///
@@ -27,6 +27,11 @@ impl SecretSource {
         // A reader that a panic left behind holds nothing but where slots are, and looks again when one is not there.
         let mut reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reader.secret(uid, version, id)
+    }
+
+    /// Goes on with another vault key, after a rekey.
+    pub fn renew(&self, vault_key: Arc<VaultKey>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).renew(vault_key);
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn action_of(command: &Command, dialect: Dialect) -> Action<'static> 
         Command::SuspendKey { .. } | Command::ResumeKey { .. } => "iam:UpdateAccessKey",
         Command::RegisterBucket { .. } => "keyledger:RegisterBucket",
         Command::ForgetBucket { .. } => "keyledger:ForgetBucket",
+        Command::RecordUse { .. } => "keyledger:RecordUse",
         Command::SetOrgAlias { alias: Some(_), .. } => "iam:CreateAccountAlias",
         Command::SetOrgAlias { alias: None, .. } => "iam:DeleteAccountAlias",
         Command::CreateUser { .. } => "iam:CreateUser",

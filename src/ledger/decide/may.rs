@@ -8,7 +8,7 @@
 //! | an unscoped key of a Member, by the same | its own keys: create, label, describe, tag, rotate, shorten, suspend, revoke, delete |
 //! | a key whose policies allow the command, by an AWS dialect | that command; keys it makes have no more than a scoped maker |
 //! | a provider | its own orgs and what is in them, by the role it claims |
-//! | a storage node | registering and forgetting buckets |
+//! | a storage node | registering and forgetting buckets, telling of use |
 //!
 //! Invariants
 //! - Not denied is never allowed: each line above allows, and what no line allows is refused.
@@ -70,6 +70,8 @@ enum Reach {
     /// Creating a key.
     NewKey,
     Bucket,
+    /// Telling what was seen of keys: a node's, and nobody's by a key.
+    Use,
 }
 
 fn reach(command: &Command) -> Reach {
@@ -88,6 +90,7 @@ fn reach(command: &Command) -> Reach {
         | Command::RotateSecret { .. }
         | Command::RetireSecret { .. } => Reach::OwnKey,
         Command::RegisterBucket { .. } | Command::ForgetBucket { .. } => Reach::Bucket,
+        Command::RecordUse { .. } => Reach::Use,
         Command::SetOrgAlias { .. }
         | Command::CreateUser { .. }
         | Command::UpdateUser { .. }
@@ -137,8 +140,8 @@ pub fn may(state: &State, caller: &Caller, command: &Command, now: Time) -> Resu
     match &caller.principal {
         Principal::Operator { .. } | Principal::System { .. } => Ok(Authority::Whole),
         Principal::Node { .. } => match reach(command) {
-            Reach::Bucket => Ok(Authority::Node),
-            _ => Err(forbidden("a storage node registers and forgets buckets, no more")),
+            Reach::Bucket | Reach::Use => Ok(Authority::Node),
+            _ => Err(forbidden("a storage node registers and forgets buckets and tells of use, no more")),
         },
         Principal::Provider { provider, role, user } => provider_may(state, command, provider, *role, user.as_deref()),
         Principal::Key { id } => {
@@ -163,7 +166,7 @@ fn key_may(state: &State, caller: &Caller, command: &Command, key: KeyRecord, no
         return Err(forbidden("the access key is quarantined: it reads, and commands nothing"));
     }
     let reach = reach(command);
-    if matches!(reach, Reach::Ledger | Reach::OrgLife) {
+    if matches!(reach, Reach::Ledger | Reach::OrgLife | Reach::Use) {
         return Err(forbidden("only the operator of this ledger may do that"));
     }
     let is_admin_grant = |key: &KeyRecord| {
@@ -268,7 +271,7 @@ fn provider_may(
 ) -> Result<Authority, Refusal> {
     let is_own = |owner: &OrgOwner| matches!(owner, OrgOwner::Provider { provider: of, .. } if of == provider);
     let reach = reach(command);
-    if state.provider(provider).is_none() || reach == Reach::Ledger {
+    if state.provider(provider).is_none() || matches!(reach, Reach::Ledger | Reach::Use) {
         return Err(forbidden("only the operator of this ledger may do that"));
     }
     let org = match command.bare() {

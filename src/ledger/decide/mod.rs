@@ -19,6 +19,7 @@ mod may;
 mod org;
 mod policy;
 mod rotate;
+mod usage;
 mod user;
 mod whole;
 
@@ -133,6 +134,7 @@ fn dispatch(ask: Ask<'_>, command: &Command) -> Events {
         }
         Command::DeleteInlinePolicy { org, holder, name } => policy::delete_inline(ask, *org, holder, name),
         Command::RegisterBucket { .. } | Command::ForgetBucket { .. } => bucket::decide(ask, command),
+        Command::RecordUse { org, usage, attempts, dropped } => usage::decide(ask, *org, usage, attempts, *dropped),
         Command::AcceptClock {}
         | Command::AcceptRestore {}
         | Command::RecordRestore { .. }
