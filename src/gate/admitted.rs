@@ -9,9 +9,9 @@
 
 use super::facts::Facts;
 use super::s3::Operation;
-use crate::model::Seq as Access;
 use crate::model::{BucketName, KeyUid, OrgUid, Seq, Time};
 use crate::sigv4::{ChunkDecoder, Verified};
+use crate::state::Access;
 use compact_str::CompactString;
 use std::net::IpAddr;
 

@@ -114,8 +114,7 @@ mod tests {
     use super::*;
 
     fn from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> Option<String> {
-        let headers: Vec<(&str, &[u8])> =
-            forwarded.iter().map(|value| ("X-Forwarded-For", value.as_bytes())).collect();
+        let headers: Vec<(&str, &[u8])> = forwarded.iter().map(|value| ("X-Forwarded-For", value.as_bytes())).collect();
         let trusted: Vec<Cidr> = trusted.iter().map(|range| Cidr::parse(range).unwrap()).collect();
         let view =
             RequestView { method: "GET", target: b"/", headers: &headers, peer: peer.parse().unwrap(), tls: None };
@@ -139,7 +138,10 @@ mod tests {
 
     #[test]
     fn tags_are_encoded_and_each_there_once() {
-        assert_eq!(tags("team=red+blue&a%26b=").unwrap(), [("team".into(), "red blue".into()), ("a&b".into(), String::new())]);
+        assert_eq!(
+            tags("team=red+blue&a%26b=").unwrap(),
+            [("team".into(), "red blue".into()), ("a&b".into(), String::new())]
+        );
         assert!(tags("").unwrap().is_empty());
         assert!(tags("a=1&a=2").is_err() && tags("=1").is_err() && tags("a=%ff").is_err());
         let eleven: Vec<String> = (0..11).map(|n| format!("k{n}=v")).collect();

@@ -95,8 +95,7 @@ fn bucket_of_host(host: &[u8], base_domains: &[String]) -> Result<Option<BucketN
 
 /// A name that S3 takes for a bucket.
 pub(super) fn bucket_name(text: &str) -> Result<BucketName, Denied> {
-    BucketName::parse(text)
-        .map_err(|_| Denied::new("InvalidBucketName", 400, "The specified bucket is not valid."))
+    BucketName::parse(text).map_err(|_| Denied::new("InvalidBucketName", 400, "The specified bucket is not valid."))
 }
 
 /// Refuses keys that are too long or that a file system could read as another place.
@@ -121,7 +120,8 @@ pub(super) fn check_key(key: &str) -> Result<(), Denied> {
 /// # Errors
 /// [`Denied`]: as [`read`]; `NotImplemented` for the ARN of an access point.
 pub(super) fn copy_source(header: &[u8]) -> Result<CopySource, Denied> {
-    let malformed = || Denied::invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
+    let malformed =
+        || Denied::invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
     let mark = b"?versionId=";
     let at = memchr::memmem::find(header, mark);
     let (path, version) = match at {
@@ -211,9 +211,24 @@ mod tests {
         let source = |text: &str| copy_source(text.as_bytes());
         let found = source("/photos/a%20b/c?versionId=3%2F1").unwrap();
         assert_eq!((found.bucket.as_str(), &*found.key, found.version_id.as_deref()), ("photos", "a b/c", Some("3/1")));
-        assert_eq!(source("photos/a%3FversionId=1").unwrap().key, "a?versionId=1", "an escaped mark is part of the key");
-        for bad in ["", "/", "photos", "photos/", "//photos/a", "photos//a", "photos/../b", "photos/a?versionId=", "p/a", "photos/%zz", "photos/%ff"]
-        {
+        assert_eq!(
+            source("photos/a%3FversionId=1").unwrap().key,
+            "a?versionId=1",
+            "an escaped mark is part of the key"
+        );
+        for bad in [
+            "",
+            "/",
+            "photos",
+            "photos/",
+            "//photos/a",
+            "photos//a",
+            "photos/../b",
+            "photos/a?versionId=",
+            "p/a",
+            "photos/%zz",
+            "photos/%ff",
+        ] {
             assert_eq!(source(bad).unwrap_err().status(), 400, "{bad}");
         }
         assert_eq!(source("arn:aws:s3:us-east-1:1:accesspoint/a/object/b").unwrap_err().code(), "NotImplemented");

@@ -5,12 +5,12 @@
 //!
 //! Not here: who asks (`authenticate`), and which rights it takes (`rights`).
 
-use super::admitted::CopySource;
+use super::admitted::{CopySource, Pending};
 use super::facts::{self, Facts};
 use super::path::{self, Named};
 use super::s3::param::{Param, Query};
 use super::s3::table::Row;
-use super::{Denied, GateOptions, RequestView};
+use super::{Denied, GateOptions, Operation, RequestView};
 use compact_str::CompactString;
 
 /// Headers that policies ask for by name, or that rights follow from; names in small letters.
@@ -43,7 +43,7 @@ pub(super) struct Headers<'a> {
     pub host: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
     pub referer: Option<&'a [u8]>,
-    copy_source: Option<&'a [u8]>,
+    pub copy_source: Option<&'a [u8]>,
     pub tagging: Option<&'a str>,
     pub copies_tags: bool,
     pub expected_owner: Option<&'a str>,
@@ -51,7 +51,8 @@ pub(super) struct Headers<'a> {
     /// Also when its value is none that is known.
     pub bypasses_governance: bool,
     pub locks_bucket: bool,
-    pub has_body: bool,
+    /// It says so: `content-length: 0`.
+    pub has_no_body: bool,
     /// Those of [`ASKED`] that are there.
     pub asked: Vec<(&'static str, CompactString)>,
 }
@@ -78,11 +79,7 @@ impl<'a> Headers<'a> {
                     continue;
                 }
                 14 if name.eq_ignore_ascii_case("content-length") => {
-                    read.has_body |= value != b"0";
-                    continue;
-                }
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    read.has_body = true;
+                    read.has_no_body = value == b"0";
                     continue;
                 }
                 _ => continue,
@@ -167,6 +164,19 @@ impl<'a> Asked<'a> {
 
     pub fn version_id(&self) -> Option<&str> {
         self.query.value(Param::VersionId)
+    }
+
+    /// What only the body can say.
+    pub fn pending(&self) -> Pending {
+        match self.row.operation {
+            Operation::DeleteObjects => Pending::EachKey,
+            Operation::PutObjectTagging
+            | Operation::PutBucketTagging
+            | Operation::PutObjectRetention
+            | Operation::PutObjectLegalHold => Pending::Body,
+            Operation::CreateBucket if !self.headers.has_no_body => Pending::Body,
+            _ => Pending::Nothing,
+        }
     }
 
     /// What policies may ask of the request.

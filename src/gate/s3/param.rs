@@ -19,6 +19,7 @@ macro_rules! params {
         }
 
         impl Param {
+            #[cfg(test)]
             pub const ALL: &'static [Param] = &[$($(Param::$name,)*)*];
 
             pub const fn as_str(self) -> &'static str {
@@ -152,10 +153,7 @@ fn not_implemented(name: &str) -> Denied {
     Denied::new(
         "NotImplemented",
         501,
-        format!(
-            "A header or query you provided implies functionality that is not implemented: {}",
-            excerpt(name, 64)
-        ),
+        format!("A header or query you provided implies functionality that is not implemented: {}", excerpt(name, 64)),
     )
 }
 
@@ -191,9 +189,16 @@ mod tests {
         for known in ["X-Amz-Signature=a&X-Amz-Date=b", "x-id=a", "x-custom=1", "x-amz-checksum-mode=ENABLED", ""] {
             assert_eq!(code(known), "ok", "{known}");
         }
-        for unknown in
-            ["Acl", "foo=1", "session", "renameObject", "x-amz-acl=public-read", "X-Amz-Copy-Source=b/k", "=", "uploadid=1"]
-        {
+        for unknown in [
+            "Acl",
+            "foo=1",
+            "session",
+            "renameObject",
+            "x-amz-acl=public-read",
+            "X-Amz-Copy-Source=b/k",
+            "=",
+            "uploadid=1",
+        ] {
             assert_eq!(code(unknown), "NotImplemented", "{unknown}");
         }
     }

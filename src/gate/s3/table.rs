@@ -62,22 +62,10 @@ const LIST_V2: &[Param] = &[
     Param::FetchOwner,
     Param::EncodingType,
 ];
-const VERSIONS: &[Param] = &[
-    Param::Prefix,
-    Param::Delimiter,
-    Param::MaxKeys,
-    Param::KeyMarker,
-    Param::VersionIdMarker,
-    Param::EncodingType,
-];
-const UPLOADS: &[Param] = &[
-    Param::Prefix,
-    Param::Delimiter,
-    Param::MaxUploads,
-    Param::KeyMarker,
-    Param::UploadIdMarker,
-    Param::EncodingType,
-];
+const VERSIONS: &[Param] =
+    &[Param::Prefix, Param::Delimiter, Param::MaxKeys, Param::KeyMarker, Param::VersionIdMarker, Param::EncodingType];
+const UPLOADS: &[Param] =
+    &[Param::Prefix, Param::Delimiter, Param::MaxUploads, Param::KeyMarker, Param::UploadIdMarker, Param::EncodingType];
 const BUCKETS: &[Param] = &[Param::MaxBuckets, Param::ContinuationToken, Param::Prefix, Param::BucketRegion];
 const PARTS: &[Param] = &[Param::MaxParts, Param::PartNumberMarker, Param::EncodingType];
 const VERSION: &[Param] = &[Param::VersionId];
@@ -292,6 +280,17 @@ impl Row {
         self.version.filter(|_| has_version).or(self.action)
     }
 
+    /// Whether it is about a bucket, or an object in one.
+    pub fn is_about(&self, bucket: bool, key: bool) -> bool {
+        match self.place {
+            // A form is sent to the bucket, and makes an object.
+            _ if self.operation == Operation::PostObject => bucket && key,
+            Place::Service => !bucket && !key,
+            Place::Bucket => bucket && !key,
+            Place::Object => bucket && key,
+        }
+    }
+
     #[cfg(test)]
     pub fn key(&self) -> (&'static str, Place, Option<Param>, bool, &'static [Param]) {
         (self.method, self.place, self.selector, self.copy, self.needs)
@@ -304,17 +303,11 @@ fn fits_none(method: &str, place: Place, query: &Query<'_>, copy: bool) -> Denie
     if copy && ROWS.iter().any(|row| close(&row)) {
         return Denied::invalid_argument("This operation does not accept x-amz-copy-source");
     }
-    if let Some(need) =
-        ROWS.iter().filter(close).flat_map(|row| row.needs).find(|need| !query.has(**need))
-    {
+    if let Some(need) = ROWS.iter().filter(close).flat_map(|row| row.needs).find(|need| !query.has(**need)) {
         return Denied::invalid_argument(format!("This operation needs {}", need.as_str()));
     }
     if ROWS.iter().any(|row| same(&row)) || query.selector.is_none() {
-        return Denied::new(
-            "MethodNotAllowed",
-            405,
-            "The specified method is not allowed against this resource.",
-        );
+        return Denied::new("MethodNotAllowed", 405, "The specified method is not allowed against this resource.");
     }
     Denied::new("NotImplemented", 501, "A header or query you provided implies functionality that is not implemented.")
 }

@@ -159,13 +159,15 @@ pub struct Bearing<'a> {
     pub text: Option<&'a PolicyText>,
 }
 
-/// What an S3 ARN is about: `arn:aws:s3:::bucket` or `arn:aws:s3:::bucket/key`, in any partition.
+/// The bucket that an S3 ARN is about: `arn:aws:s3:::bucket` or `arn:aws:s3:::bucket/key`, in any partition. `arn:aws:s3:::*` is about
+/// none in particular.
 #[must_use]
 pub fn bucket_of(resource: &str) -> Option<&str> {
     let rest = resource.strip_prefix("arn:")?;
     let (_, rest) = rest.split_once(':')?;
     let path = rest.strip_prefix("s3:::")?;
-    Some(path.split_once('/').map_or(path, |(bucket, _)| bucket))
+    let bucket = path.split_once('/').map_or(path, |(bucket, _)| bucket);
+    (bucket != "*").then_some(bucket)
 }
 
 impl<'a> Standing<'a> {
@@ -285,11 +287,26 @@ impl<'a> Standing<'a> {
     /// The bucket is the one that the resource's ARN names. `request.context` is asked for what the request brings; who the caller
     /// is (`aws:username`, `aws:PrincipalArn`, …) and what time it is are answered here.
     pub fn decide<C: Context + ?Sized>(&self, request: &Request<'_, C>, now: Time) -> Access {
-        let (reason, unread) = self.reason(request, now);
+        let is_new = request.action.as_str().eq_ignore_ascii_case("s3:CreateBucket");
+        self.decide_in(request, now, is_new)
+    }
+
+    /// As [`Standing::decide`], of what is done with a bucket in the call that creates it: it is nobody's yet.
+    pub fn decide_of_new_bucket<C: Context + ?Sized>(&self, request: &Request<'_, C>, now: Time) -> Access {
+        self.decide_in(request, now, true)
+    }
+
+    fn decide_in<C: Context + ?Sized>(&self, request: &Request<'_, C>, now: Time, is_new: bool) -> Access {
+        let (reason, unread) = self.reason(request, now, is_new);
         Access { seq: self.root.seq, reason, unread }
     }
 
-    fn reason<C: Context + ?Sized>(&self, request: &Request<'_, C>, now: Time) -> (Reason, Option<Origin>) {
+    fn reason<C: Context + ?Sized>(
+        &self,
+        request: &Request<'_, C>,
+        now: Time,
+        is_new: bool,
+    ) -> (Reason, Option<Origin>) {
         let org = self.org_record();
         let status = self.status_in(org, now);
         if !status.is_usable() {
@@ -299,7 +316,7 @@ impl<'a> Standing<'a> {
         let action = request.action.as_str();
         let bucket = bucket_of(request.resource);
         if let Some(bucket) = bucket
-            && !action.eq_ignore_ascii_case("s3:CreateBucket")
+            && !is_new
             && !self.owns(org, bucket)
         {
             return (Reason::OtherBucket, None);
