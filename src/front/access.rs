@@ -118,7 +118,7 @@ impl Held {
             .gate
             .may_with(&proof.admitted, body, self.now())
             .map_err(|_| s3_error!(AccessDenied, "Access Denied"))?;
-        proof.decided_at(access);
+        proof.decided_at(access.seq);
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl S3Access for Held {
         req.input.delete.objects.retain(|object| {
             match self.gate.may_delete(&proof.admitted, &object.key, object.version_id.as_deref(), self.now()) {
                 Ok(access) => {
-                    proof.decided_at(access);
+                    proof.decided_at(access.seq);
                     true
                 }
                 Err(denied) => {

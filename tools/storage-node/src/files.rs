@@ -32,7 +32,8 @@ enum Named {
 
 impl Files {
     pub fn open(root: &Path) -> Result<Self, Failure> {
-        let inner = FileSystem::new(root).map_err(|error| Failure(format!("could not open `{}`: {error:?}", root.display())))?;
+        let inner = FileSystem::new(root)
+            .map_err(|error| Failure(format!("could not open `{}`: {error:?}", root.display())))?;
         Ok(Self { inner, root: root.to_path_buf() })
     }
 
@@ -43,9 +44,14 @@ impl Files {
             None => (key, Named::Object),
         };
         if path.split('/').any(|segment| matches!(segment, "" | "." | "..")) || key.contains('\0') {
-            return Err(s3_error!(InvalidArgument, "A key with an empty segment, `.` or `..` cannot be kept in files."));
+            return Err(s3_error!(
+                InvalidArgument,
+                "A key with an empty segment, `.` or `..` cannot be kept in files."
+            ));
         }
-        if path.split('/').any(|segment| segment.len() > SEGMENT_BYTES_MAX) || bucket.len() + key.len() > METADATA_BYTES_MAX {
+        if path.split('/').any(|segment| segment.len() > SEGMENT_BYTES_MAX)
+            || bucket.len() + key.len() > METADATA_BYTES_MAX
+        {
             return Err(s3_error!(KeyTooLongError, "Your key is too long for a file system."));
         }
         Ok(named)
@@ -74,7 +80,11 @@ impl Files {
     }
 
     fn bucket_is_there(&self, bucket: &str) -> S3Result<()> {
-        if self.root.join(bucket).is_dir() { Ok(()) } else { Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")) }
+        if self.root.join(bucket).is_dir() {
+            Ok(())
+        } else {
+            Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
+        }
     }
 }
 
@@ -161,14 +171,19 @@ impl S3 for Files {
     async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         self.bucket_is_there(&req.input.bucket)?;
         // What cannot be there is deleted already.
-        let deleted = match Self::named(&req.input.bucket, &req.input.key).and_then(|_| self.readable(&req.input.bucket, &req.input.key)) {
+        let deleted = match Self::named(&req.input.bucket, &req.input.key)
+            .and_then(|_| self.readable(&req.input.bucket, &req.input.key))
+        {
             Ok(_) => self.inner.delete_object(req).await?,
             Err(_) => S3Response::new(DeleteObjectOutput::default()),
         };
         Ok(S3Response { status: Some(http::StatusCode::NO_CONTENT), ..deleted })
     }
 
-    async fn delete_objects(&self, mut req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        mut req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let bucket = req.input.bucket.clone();
         self.bucket_is_there(&bucket)?;
         let (there, gone): (Vec<_>, Vec<_>) =
@@ -196,7 +211,10 @@ impl S3 for Files {
         self.inner.upload_part(req).await
     }
 
-    async fn upload_part_copy(&self, req: S3Request<UploadPartCopyInput>) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    async fn upload_part_copy(
+        &self,
+        req: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
         self.under_way(&req.input.upload_id)?;
         self.source(&req.input.copy_source)?;
         self.inner.upload_part_copy(req).await

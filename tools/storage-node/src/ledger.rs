@@ -2,14 +2,13 @@
 //!
 //! Not here: deciding by them (`keyledger::gate`).
 
-use crate::options::Options;
 use crate::Failure;
+use crate::options::Options;
 use keyledger::front::{Buckets, Fault, Proof};
 use keyledger::ledger::{Command, CreateAccessKey, ExecuteError, InitOptions, Ledger, LedgerOptions, Outcome, Refusal};
-use keyledger::log::LogReader;
 use keyledger::model::{AccountId, BucketName, Caller, Dialect, Grant, GrantRole, OrgOwner, OrgUid, Principal};
 use keyledger::state::{Follower, StateHandle};
-use keyledger::sys::{RealIo, SystemClock};
+use keyledger::sys::{Io, RealIo, SystemClock};
 use keyledger::vault::{KeystoreReader, SecretSource, VaultKey, VaultKeySource};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +38,8 @@ impl Keys {
         let opening = || format!("could not open the ledger in `{}`", dir.display());
         let vault_key = VaultKeySource::File(options.vault_key.clone().unwrap_or_else(|| dir.join("vault.key")));
         let (source, made) = if options.follow {
-            let follower = Follower::open(Arc::new(RealIo), Arc::new(SystemClock), dir);
+            let io: Arc<dyn Io> = Arc::new(RealIo);
+            let follower = Follower::open(&io, Arc::new(SystemClock), dir);
             (Source::Followed(follower.map_err(|error| Failure::new(opening(), &error))?), Vec::new())
         } else {
             let ledger_options = LedgerOptions {
@@ -48,19 +48,23 @@ impl Keys {
                 ..LedgerOptions::default()
             };
             let is_new = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
-            let (ledger, made) = if is_new { make(dir, ledger_options)? } else {
+            let (ledger, made) = if is_new {
+                make(dir, ledger_options)?
+            } else {
                 (Ledger::open(dir, ledger_options).map_err(|error| Failure::new(opening(), &error))?, Vec::new())
             };
             (Source::Own(Arc::new(ledger)), made)
         };
-        let ledger_id = match &source {
-            Source::Own(ledger) => ledger.log().meta().ledger_id,
-            Source::Followed(follower) => follower.reader().meta().ledger_id,
+        let secrets = match &source {
+            Source::Own(ledger) => ledger.secrets().map_err(|error| Failure::new(opening(), &error))?,
+            Source::Followed(follower) => {
+                let vault_key = VaultKey::read(&RealIo, &vault_key).map_err(|error| Failure::new(opening(), &error))?;
+                let (folder, id) = (dir.join("keys"), follower.reader().meta().ledger_id);
+                let reader = KeystoreReader::open(Arc::new(RealIo), &folder, id, Arc::new(vault_key));
+                Arc::new(SecretSource::new(reader.map_err(|error| Failure::new(opening(), &error))?))
+            }
         };
-        let vault_key = VaultKey::read(&RealIo, &vault_key).map_err(|error| Failure::new(opening(), &error))?;
-        let reader = KeystoreReader::open(Arc::new(RealIo), &dir.join("keys"), ledger_id, Arc::new(vault_key));
-        let reader = reader.map_err(|error| Failure::new(opening(), &error))?;
-        Ok(Self { source, secrets: Arc::new(SecretSource::new(reader)), made, stale: options.stale.0 })
+        Ok(Self { source, secrets, made, stale: options.stale.0 })
     }
 
     pub fn handle(&self) -> StateHandle {
@@ -95,7 +99,11 @@ impl Keys {
         let Source::Followed(follower) = &self.source else { return Ok(()) };
         let contact = follower.contact();
         if contact.lost || contact.ago > self.stale {
-            return Err(Fault::new(503, "ServiceUnavailable", "The node has lost contact with its ledger. Please try again."));
+            return Err(Fault::new(
+                503,
+                "ServiceUnavailable",
+                "The node has lost contact with its ledger. Please try again.",
+            ));
         }
         Ok(())
     }
@@ -124,7 +132,12 @@ fn make(dir: &Path, ledger: LedgerOptions) -> Result<(Ledger, Vec<String>), Fail
     let ledger = Ledger::init(dir, &options).map_err(|error| Failure::new(making(), &error))?;
     let me = Caller::operator("storage-node");
     let execute = |command| ledger.execute_blocking(&me, command, None).map_err(|error| Failure::new(making(), &error));
-    let org = Command::CreateOrg { name: "main".into(), account: Some(ACCOUNT), owner: OrgOwner::Operator, settings: Box::default() };
+    let org = Command::CreateOrg {
+        name: "main".into(),
+        account: Some(ACCOUNT),
+        owner: OrgOwner::Operator,
+        settings: Box::default(),
+    };
     let Outcome::OrgCreated { org, .. } = execute(org)?.outcome else { return Err(Failure(making())) };
     let grants = vec![Grant { bucket: None, role: GrantRole::Admin }];
     let key = CreateAccessKey { label: "root".into(), grants, ..CreateAccessKey::default() };

@@ -61,10 +61,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }
         writeln!(out, "listening on {}", node.url()).map_err(|error| Failure::new("could not print", &error))?;
         out.flush().map_err(|error| Failure::new("could not print", &error))?;
-        let flushing = tokio::spawn(usage::flush_often(Arc::clone(&keys), node.gate()));
+        let gate = node.gate();
+        let flushing = tokio::spawn(usage::flush_often(Arc::clone(&keys), Arc::clone(&gate)));
         node.serve(server::told_to_stop()).await;
         flushing.abort();
-        usage::flush(&keys, &node.gate()).await;
+        usage::flush(&keys, &gate).await;
         keys.close()
     })
 }
@@ -75,11 +76,8 @@ pub async fn start(options: &Options) -> Result<(Node, Arc<Keys>), Failure> {
     std::fs::create_dir_all(&options.root)
         .map_err(|error| Failure::new(format!("could not make `{}`", options.root.display()), &error))?;
     let store = files::Files::open(&options.root)?;
-    let gate_options = GateOptions {
-        regions: options.region.clone(),
-        base_domains: options.domain.clone(),
-        ..GateOptions::default()
-    };
+    let gate_options =
+        GateOptions { regions: options.region.clone(), base_domains: options.domain.clone(), ..GateOptions::default() };
     let gate = Gate::new(keys.handle(), keys.secrets(), gate_options);
     let gate = Arc::new(gate.map_err(|error| Failure::new("could not make the gate", &error))?);
     let front_options = FrontOptions { upload_key: upload_key(&options.root)?, object_bytes_max: OBJECT_BYTES_MAX };

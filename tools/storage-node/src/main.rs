@@ -9,7 +9,8 @@ use storage_node::{Options, run};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("STORAGE_NODE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,s3s=off,s3s_fs=off"));
+    let filter =
+        EnvFilter::try_from_env("STORAGE_NODE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,s3s=off,s3s_fs=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 /// An S3 server over a folder, whose access keys are a keyledger's
 #[derive(Debug, Clone, Parser)]
-#[command(version, after_help = "Example:  storage-node --ledger ./keyledger-data --root ./objects --listen 127.0.0.1:9000")]
+#[command(
+    version,
+    after_help = "Example:  storage-node --ledger ./keyledger-data --root ./objects --listen 127.0.0.1:9000"
+)]
 pub struct Options {
     /// The ledger's folder; made, with an org and a root key, when it is empty
     #[arg(long, value_name = "DIR", env = "KEYLEDGER_DIR", default_value = "./keyledger-data")]
@@ -61,6 +64,9 @@ impl FromStr for Stale {
             Some(seconds) => seconds.parse().ok().filter(|seconds| (1..=86_400).contains(seconds)),
             None => None,
         };
-        seconds.map(Duration::from_secs).map(Self).ok_or_else(|| "expected `deny` or `serve:30s` (1 to 86400 s)".to_owned())
+        seconds
+            .map(Duration::from_secs)
+            .map(Self)
+            .ok_or_else(|| "expected `deny` or `serve:30s` (1 to 86400 s)".to_owned())
     }
 }

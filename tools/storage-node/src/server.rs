@@ -2,12 +2,12 @@
 //!
 //! Not here: what a request is answered (`keyledger::front`).
 
+use crate::Failure;
 use crate::ledger::Keys;
 use crate::options::Options;
-use crate::Failure;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -244,7 +244,9 @@ impl http_body::Body for Timed {
 }
 
 fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
-    let reading = |path: &Path, error: &dyn std::error::Error| Failure::new(format!("could not read `{}`", path.display()), error);
+    let reading = |path: &Path, error: &dyn std::error::Error| {
+        Failure::new(format!("could not read `{}`", path.display()), error)
+    };
     let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
     let certs = certs.map_err(|error| reading(cert, &error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| reading(key, &error))?;
