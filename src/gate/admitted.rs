@@ -31,7 +31,8 @@ pub enum Pending {
     /// DeleteObjects: ask [`super::Gate::may_delete`] for each key of the list; one that is refused is an error of its own in the
     /// answer.
     EachKey,
-    /// The body has values that policies ask for (tags, a location, a retention): ask [`super::Gate::may_with`] once.
+    /// A policy of the key asks for what only the body says (tags, a location, a retention), or a bucket may be created with tags:
+    /// ask [`super::Gate::may_with`] once. When no policy asks, the request is decided without its body.
     Body,
 }
 

@@ -20,7 +20,7 @@ use super::{ObjectTags, Operation};
 use crate::model::Time;
 use crate::policy::{ConditionKey, Context, Found, KnownKey, Value};
 use crate::sigv4::{Kind, Payload, Verified};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 /// Actions that AWS gives `s3:ExistingObjectTag/…` for.
 const EXISTING: [&str; 14] = [
@@ -44,7 +44,10 @@ const EXISTING: [&str; 14] = [
 pub(super) struct Asking<'a> {
     pub facts: &'a Facts,
     pub verified: &'a Verified,
-    pub body: &'a FromBody<'a>,
+    /// None: not read yet.
+    pub body: Option<&'a FromBody<'a>>,
+    /// Set when a policy asks what only the body can say, and it is not read yet.
+    pub asked_body: &'a Cell<bool>,
     pub tags: Option<&'a dyn ObjectTags>,
     pub operation: Operation,
     pub action: &'a str,
@@ -68,11 +71,25 @@ impl<'a> Asking<'a> {
         lists && self.target.own
     }
 
-    /// The tags that are written, in order: of the header or of the body.
-    fn written(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let own = self.target.own;
+    /// What the body says. Whoever asks before it was read is remembered.
+    fn body(&self) -> FromBody<'a> {
+        match self.body {
+            _ if !self.target.own => FromBody::default(),
+            Some(body) => *body,
+            None => {
+                self.asked_body.set(true);
+                FromBody::default()
+            }
+        }
+    }
+
+    /// The tags that are written: of the header or of the body.
+    fn written(&self) -> Vec<(&'a str, &'a str)> {
+        if !self.target.own {
+            return Vec::new();
+        }
         let header = self.facts.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        header.chain(self.body.tags.iter().copied()).filter(move |_| own)
+        header.chain(self.body().tags.iter().copied()).collect()
     }
 
     fn existing(&self) -> &[(String, String)] {
@@ -85,7 +102,7 @@ impl<'a> Asking<'a> {
     }
 
     fn tag_keys(&self) -> Found<'_> {
-        Found::Many(self.lazy.keys.get_or_init(|| self.written().map(|(key, _)| Value::Text(key)).collect()))
+        Found::Many(self.lazy.keys.get_or_init(|| self.written().iter().map(|(key, _)| Value::Text(key)).collect()))
     }
 
     fn header(&self, name: &str) -> Found<'_> {
@@ -104,7 +121,7 @@ impl<'a> Asking<'a> {
     }
 
     fn lock_mode(&self) -> Found<'_> {
-        match self.body.lock_mode {
+        match self.body().lock_mode {
             Some(mode) => text(Some(mode)),
             None => self.header("x-amz-object-lock-mode"),
         }
@@ -112,13 +129,13 @@ impl<'a> Asking<'a> {
 
     fn retain_until(&self) -> Option<Time> {
         let header = || self.facts.header("x-amz-object-lock-retain-until-date").filter(|_| self.target.own);
-        self.body.retain_until.or_else(|| Time::parse(header()?).ok())
+        self.body().retain_until.or_else(|| Time::parse(header()?).ok())
     }
 
     /// Keys that [`KnownKey`] does not tell apart, in small letters.
     fn other(&self, key: &str) -> Found<'_> {
         match key {
-            "s3:object-lock-legal-hold" => match self.body.legal_hold {
+            "s3:object-lock-legal-hold" => match self.body().legal_hold {
                 Some(hold) => text(Some(hold)),
                 None => self.header("x-amz-object-lock-legal-hold"),
             },
@@ -185,14 +202,10 @@ impl Context for Asking<'_> {
             KnownKey::S3Encryption => self.header("x-amz-server-side-encryption"),
             KnownKey::S3StorageClass => self.header("x-amz-storage-class"),
             KnownKey::S3ObjectLockMode => self.lock_mode(),
-            KnownKey::S3LocationConstraint => text(self.body.location_constraint.filter(|_| self.target.own)),
-            KnownKey::S3RequestObjectTag if self.target.key.is_some() => {
-                tag(self.written().collect::<Vec<_>>().into_iter(), key.tag())
-            }
+            KnownKey::S3LocationConstraint => text(self.body().location_constraint),
+            KnownKey::S3RequestObjectTag if self.target.key.is_some() => tag(self.written().into_iter(), key.tag()),
             KnownKey::S3RequestObjectTagKeys if self.target.key.is_some() => self.tag_keys(),
-            KnownKey::RequestTag if self.target.key.is_none() => {
-                tag(self.written().collect::<Vec<_>>().into_iter(), key.tag())
-            }
+            KnownKey::RequestTag if self.target.key.is_none() => tag(self.written().into_iter(), key.tag()),
             KnownKey::TagKeys if self.target.key.is_none() => self.tag_keys(),
             KnownKey::S3ExistingObjectTag => {
                 tag(self.existing().iter().map(|(key, value)| (key.as_str(), value.as_str())), key.tag())

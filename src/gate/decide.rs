@@ -9,7 +9,7 @@
 use super::admitted::{Admitted, FromBody, Further, Pending};
 use super::path;
 use super::request::Asked;
-use super::rights::{Question, Target};
+use super::rights::{Answer, Question, Target};
 use super::s3::table::Row;
 use super::{Denied, Gate, Operation, RequestView, facts};
 use crate::model::{BucketName, Seq, Time};
@@ -31,7 +31,7 @@ enum Seen {
     Dead(KeyStatus),
     /// The bucket is not of the account that the request expects.
     OtherOwner(Seq),
-    Decided(Result<Option<Access>, Access>, Seq),
+    Decided(Answer, Seq),
 }
 
 impl Gate {
@@ -53,7 +53,7 @@ impl Gate {
         view: &RequestView<'_>,
         proven: Proven,
         mut asked: Asked<'_>,
-        pending: Pending,
+        mut pending: Pending,
         now: Time,
         arn: &mut String,
     ) -> Result<Admitted, Denied> {
@@ -71,13 +71,20 @@ impl Gate {
             copy_source: asked.copy_source.as_deref(),
             facts: &facts,
             verified: &verified,
-            body: &body,
+            body: (pending != Pending::Body).then_some(&body),
             tags: self.options.object_tags.as_deref(),
             now,
         };
         let owners = [asked.headers.expected_owner, asked.headers.expected_source_owner];
         let seen = self.see(&looked.id, secret_version, &question, owners, arn);
-        let (result, seq) = self.result_of(seen, pending, asked.row.operation, question.target.bucket);
+        if let Seen::Decided(answer, _) = &seen
+            && pending == Pending::Body
+            && !answer.asked_body
+            && asked.row.operation != Operation::CreateBucket
+        {
+            pending = Pending::Nothing;
+        }
+        let (result, seq) = self.result_of(seen, asked.row.operation, question.target.bucket);
         let version_id = asked.version_id().map(CompactString::new);
         let key = asked.named.key.as_deref().map(CompactString::new);
         let mut admitted = Admitted {
@@ -142,21 +149,18 @@ impl Gate {
     fn result_of(
         &self,
         seen: Seen,
-        pending: Pending,
         operation: Operation,
         bucket: Option<&str>,
     ) -> (Result<Option<Access>, (Denied, Option<KeyStatus>)>, Seq) {
         match seen {
             Seen::Dead(status) => (Err((Denied::unknown_key(), Some(status))), self.state.seq()),
             Seen::OtherOwner(seq) => (Err((Denied::access_denied().at_seq(seq), None)), seq),
-            Seen::Decided(Ok(access), seq) => (Ok(access), seq),
-            // What the body says may still allow it; that the bucket is another's, or the key may only read, it cannot change.
-            Seen::Decided(Err(access), seq)
-                if pending == Pending::Body && !matches!(access.reason, Reason::OtherBucket | Reason::Quarantined) =>
-            {
-                (Ok(None), seq)
+            Seen::Decided(Answer { result: Ok(access), .. }, seq) => (Ok(access), seq),
+            // What the body says may still allow it.
+            Seen::Decided(Answer { result: Err(_), asked_body: true }, seq) => (Ok(None), seq),
+            Seen::Decided(Answer { result: Err(access), .. }, seq) => {
+                (Err((self.refusal(access, operation, bucket), None)), seq)
             }
-            Seen::Decided(Err(access), seq) => (Err((self.refusal(access, operation, bucket), None)), seq),
         }
     }
 
@@ -191,12 +195,12 @@ impl Gate {
             copy_source: admitted.copy_source().filter(|_| target.own),
             facts: &admitted.facts,
             verified: &admitted.verified,
-            body,
+            body: Some(body),
             tags: self.options.object_tags.as_deref(),
             now,
         };
         let seen = self.see(&id, admitted.secret_version, &question, [None, None], &mut String::new());
-        match self.result_of(seen, Pending::Nothing, row.operation, target.bucket).0 {
+        match self.result_of(seen, row.operation, target.bucket).0 {
             Ok(Some(access)) => Ok(access),
             // A row without an action of its own allows nothing.
             Ok(None) => Err(Denied::access_denied()),

@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub max_keys: Option<i64>,
     /// Of `x-amz-tagging`.
     pub tags: Vec<(String, String)>,
+    /// A form's field has tags, in XML.
+    pub tags_in_body: bool,
     pub bypasses_governance: bool,
     pub locks_bucket: bool,
     /// CopyObject: the source's tags go along.

@@ -84,7 +84,7 @@ impl Gate {
         let looked = looked.ok_or_else(Denied::unknown_key)?;
         let headers = form_headers(view, &fields)?;
         path::check_key(&key)?;
-        let pending = if field(head, "tagging").is_some() { Pending::Body } else { Pending::Nothing };
+        let pending = if headers.tags_in_body { Pending::Body } else { Pending::Nothing };
         let named = path::Named { bucket: Some(bucket), key: Some(Cow::Borrowed(&key)) };
         let asked = Asked { row: &POST_OBJECT, named, query: Query::default(), headers, copy_source: None };
         let proven = Proven { verified, looked, secret_version };
@@ -156,5 +156,6 @@ fn form_headers<'a>(view: &RequestView<'a>, fields: &[FormField<'a>]) -> Result<
         return Err(Denied::invalid_argument("An upload by form does not accept x-amz-copy-source"));
     }
     let own = Headers::read(view.headers)?;
-    Ok(Headers { host: own.host, user_agent: own.user_agent, referer: own.referer, ..read })
+    let tags_in_body = names.iter().any(|name| name == "tagging");
+    Ok(Headers { host: own.host, user_agent: own.user_agent, referer: own.referer, tags_in_body, ..read })
 }

@@ -51,6 +51,8 @@ pub(super) struct Headers<'a> {
     /// Also when its value is none that is known.
     pub bypasses_governance: bool,
     pub locks_bucket: bool,
+    /// A form's field.
+    pub tags_in_body: bool,
     /// It says so: `content-length: 0`.
     pub has_no_body: bool,
     /// Those of [`ASKED`] that are there.
@@ -195,6 +197,7 @@ impl<'a> Asked<'a> {
             delimiter: self.query.value(Param::Delimiter).map(CompactString::new),
             max_keys: self.query.value(Param::MaxKeys).and_then(|text| text.parse().ok()),
             tags: facts::tags(self.headers.tagging.unwrap_or_default())?,
+            tags_in_body: self.headers.tags_in_body,
             bypasses_governance: self.headers.bypasses_governance,
             locks_bucket: self.headers.locks_bucket,
             copies_tags: self.headers.copies_tags,

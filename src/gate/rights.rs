@@ -25,6 +25,7 @@ use crate::model::Time;
 use crate::policy::{Action, Request};
 use crate::sigv4::Verified;
 use crate::state::{Access, Standing};
+use std::cell::Cell;
 
 /// What a right is about.
 #[derive(Debug, Clone, Copy)]
@@ -57,24 +58,32 @@ pub(super) struct Question<'a> {
     pub copy_source: Option<&'a CopySource>,
     pub facts: &'a Facts,
     pub verified: &'a Verified,
-    pub body: &'a FromBody<'a>,
+    /// None: there is one, and it is not read yet.
+    pub body: Option<&'a FromBody<'a>>,
     pub tags: Option<&'a dyn ObjectTags>,
     pub now: Time,
 }
 
+/// What came of a question.
+pub(super) struct Answer {
+    /// The decision on the operation's own action, or the first one that denies.
+    pub result: Result<Option<Access>, Access>,
+    /// Whether it could be another one when the body is read. A policy that asked nothing of the body does not change its mind.
+    pub asked_body: bool,
+}
+
 impl Question<'_> {
-    /// The decision on the operation's own action, or the one that denies. `arn` is overwritten.
-    ///
-    /// # Errors
-    /// The first decision that denies.
-    pub fn decide(&self, standing: &Standing<'_>, arn: &mut String) -> Result<Option<Access>, Access> {
+    /// Decides all its rights. `arn` is overwritten.
+    pub fn decide(&self, standing: &Standing<'_>, arn: &mut String) -> Answer {
         let mut own = None;
-        self.each_right(&mut |action, target| {
+        let asked_body = Cell::new(false);
+        let result = self.each_right(&mut |action, target| {
             target.push_arn(arn);
             let context = Asking {
                 facts: self.facts,
                 verified: self.verified,
                 body: self.body,
+                asked_body: &asked_body,
                 tags: self.tags,
                 operation: self.row.operation,
                 action: action.as_str(),
@@ -93,8 +102,8 @@ impl Question<'_> {
             }
             own.get_or_insert(access);
             Ok(())
-        })?;
-        Ok(own)
+        });
+        Answer { result: result.map(|()| own), asked_body: asked_body.get() }
     }
 
     fn each_right(&self, ask: &mut dyn FnMut(Action<'static>, Target<'_>) -> Result<(), Access>) -> Result<(), Access> {
@@ -133,7 +142,7 @@ impl Question<'_> {
         }
         match self.row.operation {
             Operation::PutObject | Operation::CopyObject | Operation::CreateMultipartUpload | Operation::PostObject => {
-                if !facts.tags.is_empty() || !self.body.tags.is_empty() {
+                if !facts.tags.is_empty() || facts.tags_in_body {
                     ask(PUT_TAGS, own)?;
                 }
                 if facts.has("x-amz-acl") || facts.has_grants() {
@@ -160,7 +169,7 @@ impl Question<'_> {
                 if facts.has("x-amz-object-ownership") {
                     ask(BUCKET_OWNERSHIP, own)?;
                 }
-                if !self.body.tags.is_empty() {
+                if self.body.is_some_and(|body| !body.tags.is_empty()) {
                     ask(TAG_BUCKET, own)?;
                 }
             }

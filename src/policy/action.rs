@@ -196,6 +196,12 @@ impl<'a> Action<'a> {
         Self { known: None, ..self }
     }
 
+    /// Whether it is an action that AWS documents.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
     #[inline]
     pub(super) fn number(&self) -> Option<u16> {
         self.known

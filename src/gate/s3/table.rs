@@ -76,7 +76,7 @@ const SELECT: &[Param] = &[Param::SelectType];
 
 macro_rules! rows {
     ($($method:ident $place:ident { $(
-        $operation:ident $([$selector:ident])? $(copy $copy:literal)? : $action:literal $(/ $version:literal)?
+        $operation:ident $([$selector:ident])? $(copy $copy:literal)? $(: $action:literal $(/ $version:literal)?)?
         $(, takes $params:ident)? $(, needs $needs:ident)?;
     )* })*) => {
         /// The ones that come most often first.
@@ -86,8 +86,8 @@ macro_rules! rows {
             place: Place::$place,
             selector: rows!(@option $(Param::$selector)?),
             copy: rows!(@copy $($copy)?),
-            action: rows!(@action $action),
-            version: rows!(@option $(Action::new($version))?),
+            action: rows!(@option $(Action::new($action))?),
+            version: rows!(@option $($(Action::new($version))?)?),
             params: rows!(@params $($params)?),
             needs: rows!(@params $($needs)?),
         },)*)*];
@@ -96,8 +96,6 @@ macro_rules! rows {
     (@option $($some:tt)+) => { Some($($some)+) };
     (@copy) => { false };
     (@copy $copy:literal) => { $copy };
-    (@action "") => { None };
-    (@action $action:literal) => { Some(Action::new($action)) };
     (@params) => { NO_PARAMS };
     (@params $params:ident) => { $params };
 }
@@ -228,7 +226,7 @@ rows! {
         DeleteBucketMetadataConfiguration [MetadataConfiguration]: "s3:DeleteBucketMetadataTableConfiguration";
     }
     POST Bucket {
-        DeleteObjects [Delete]: "";
+        DeleteObjects [Delete];
         CreateBucketMetadataTableConfiguration [MetadataTable]: "s3:CreateBucketMetadataTableConfiguration";
         CreateBucketMetadataConfiguration [MetadataConfiguration]: "s3:CreateBucketMetadataTableConfiguration";
     }
@@ -338,4 +336,61 @@ fn values_fit(query: &Query<'_>) -> Result<(), Denied> {
         return bad("Provided max-keys not an integer or within integer range");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_rows_are_for_the_same_request_and_none_has_a_wrong_place() {
+        let mut keys = HashSet::new();
+        for row in ROWS {
+            let (method, place, selector, copy, needs) = row.key();
+            let key = (method, format!("{place:?}{needs:?}"), selector, copy);
+            assert!(keys.insert(key), "{:?}", row.operation);
+            assert!(selector.is_none_or(Param::is_selector), "{:?}", row.operation);
+            assert!(row.params.iter().chain(row.needs).all(|param| !param.is_selector()), "{:?}", row.operation);
+            assert_eq!(row.action.is_none(), row.operation == Operation::DeleteObjects, "{:?}", row.operation);
+        }
+        // Of two rows that fit, the one that needs more comes first.
+        for (at, row) in ROWS.iter().enumerate() {
+            let (method, place, selector, copy, _) = row.key();
+            let later = |other: &&Row| {
+                let (m, p, s, c, needs) = other.key();
+                (m, p, s, c) == (method, place, selector, copy) && needs.len() > row.needs.len()
+            };
+            assert!(!ROWS[at + 1..].iter().any(|other| later(&other)), "{:?}", row.operation);
+        }
+    }
+
+    #[test]
+    fn every_operation_has_one_row_and_every_action_is_one_of_s3() {
+        for operation in Operation::ALL {
+            let count = ROWS.iter().chain([&POST_OBJECT]).filter(|row| row.operation == *operation).count();
+            assert_eq!(count, 1, "{operation}");
+        }
+        for row in ROWS {
+            for action in row.action.iter().chain(&row.version) {
+                assert!(action.is_known(), "{}", action.as_str());
+                let about_object = action.as_str().contains("Object")
+                    && row.operation != Operation::GetObjectLockConfiguration
+                    && row.operation != Operation::PutObjectLockConfiguration;
+                let exempt = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"].contains(&action.as_str());
+                assert_eq!(row.place == Place::Object, about_object || exempt, "{}", action.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn every_selector_chooses_an_operation() {
+        for param in Param::ALL.iter().filter(|param| param.is_selector()) {
+            assert!(ROWS.iter().any(|row| row.selector == Some(*param)), "{param:?}");
+        }
+        let taken = |param: &Param| ROWS.iter().any(|row| row.params.contains(param) || row.needs.contains(param));
+        for param in Param::ALL.iter().filter(|param| !param.is_selector()) {
+            assert!(taken(param), "{param:?}");
+        }
+    }
 }
