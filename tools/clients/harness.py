@@ -80,8 +80,9 @@ class World:
     # The command line
 
     def keyledger(self, *args):
-        """Runs a command and gives its first JSON line."""
-        command = [os.environ["KEYLEDGER"], "--ledger", str(self.ledger), "--json", *map(str, args)]
+        """Runs a command, of the first org unless it names one, and gives its first JSON line."""
+        org = [] if args[0] in ("init", "--org") else ["--org", "123456789012"]
+        command = [os.environ["KEYLEDGER"], "--ledger", str(self.ledger), "--json", *org, *map(str, args)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr}{done.stdout}")

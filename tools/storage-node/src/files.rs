@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Bytes of a path's segment (`NAME_MAX`).
 const SEGMENT_BYTES_MAX: usize = 255;
 /// `s3s-fs` keeps bucket and key as base64 in the name of a file beside: 255 bytes hold so many of both.
-const METADATA_BYTES_MAX: usize = 140;
+const METADATA_BYTES_MAX: usize = 130;
 
 /// A folder of objects.
 pub struct Files {
@@ -122,11 +122,17 @@ impl S3 for Files {
     }
 
     async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
-        self.inner.list_objects(req).await
+        let (bucket, extensions) = (req.input.bucket.clone(), req.extensions.clone());
+        let mut reply = self.inner.list_objects(req).await?;
+        self.fill(&bucket, &extensions, reply.output.contents.as_mut()).await;
+        Ok(reply)
     }
 
     async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.inner.list_objects_v2(req).await
+        let (bucket, extensions) = (req.input.bucket.clone(), req.extensions.clone());
+        let mut reply = self.inner.list_objects_v2(req).await?;
+        self.fill(&bucket, &extensions, reply.output.contents.as_mut()).await;
+        Ok(reply)
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -256,6 +262,28 @@ impl S3 for Files {
 }
 
 impl Files {
+    /// Puts ETags into a list, which `s3s-fs` leaves out and s3cmd wants.
+    async fn fill(&self, bucket: &str, extensions: &http::Extensions, objects: Option<&mut Vec<Object>>) {
+        for object in objects.into_iter().flatten() {
+            let Some(key) = object.key.clone() else { continue };
+            let input = HeadObjectInput { bucket: bucket.to_owned(), key, ..HeadObjectInput::default() };
+            let request = S3Request {
+                input,
+                method: http::Method::HEAD,
+                uri: http::Uri::default(),
+                headers: http::HeaderMap::default(),
+                extensions: extensions.clone(),
+                credentials: None,
+                region: None,
+                service: None,
+                trailing_headers: None,
+            };
+            object.storage_class = Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD));
+            // One that was deleted meanwhile has none.
+            object.e_tag = self.inner.head_object(request).await.ok().and_then(|head| head.output.e_tag);
+        }
+    }
+
     /// The front knows that an id is one of this key's; this, that the upload is not over.
     fn under_way(&self, upload_id: &str) -> S3Result<()> {
         if self.root.join(format!(".upload-{upload_id}.json")).is_file() {
