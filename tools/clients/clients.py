@@ -100,8 +100,9 @@ class Rclone(Program):
             f"endpoint = {self.node.url}\nregion = us-east-1\nforce_path_style = true\nno_check_bucket = true\n")
 
     def rclone(self, *args):
+        # Headers are dumped to stderr: a HEAD that was refused is reported as a source that is not there.
         return self.run(["rclone", "--config", self.home / "rclone.conf", "--retries", "1", "--low-level-retries", "1",
-                         "--no-check-certificate", *args])
+                         "--no-check-certificate", "--dump", "headers", *args])
 
     def put(self, bucket, name, file):
         self.rclone("copyto", file, f"s:{bucket}/{name}")
