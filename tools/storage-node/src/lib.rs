@@ -65,6 +65,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let flushing = tokio::spawn(usage::flush_often(Arc::clone(&keys), Arc::clone(&gate)));
         node.serve(server::told_to_stop()).await;
         flushing.abort();
+        // It was told to end, and that is how it ended.
+        let _ = flushing.await;
         usage::flush(&keys, &gate).await;
         keys.close()
     })
