@@ -221,6 +221,8 @@ fn every_other_command(watch: &mut Watch) {
         run(watch, "key clear", &[key]);
         run(watch, "audit key", &[key]);
         run(watch, "audit compromise", &[key]);
+        run(watch, "audit rights", &[key]);
+        run(watch, "audit blast-radius", &[key]);
     }
     run(watch, "policy delete", &["all", "--force", "--yes"]);
     run(watch, "key list", &["--all", "--json"]);
@@ -230,6 +232,7 @@ fn every_other_command(watch: &mut Watch) {
     run(watch, "key revoke", &[id]);
     run(watch, "audit log", &["--json"]);
     run(watch, "audit rotation", &["--attribution"]);
+    run(watch, "audit who-could", &["--action", "s3:GetObject", "--resource", "arn:aws:s3:::photos/a"]);
     run(watch, "audit diff", &["seq:1"]);
     run(watch, "state", &["--full"]);
     let evidence = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/cloudtrail");

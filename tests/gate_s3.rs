@@ -8,6 +8,7 @@ use gated::{ALL, Call, EMPTY, HOST, Key, REGION, SECOND, World, allow, code, opt
 use keyledger::gate::{
     Admitted, Denied, FromBody, Further, Gate, GateOptions, ObjectTags, Operation, Pending, RequestView,
 };
+use keyledger::model::bytes::Hex;
 use keyledger::sigv4::{SigningKey, amz_date, form_head};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -640,19 +641,21 @@ fn form(key: &Key, at: keyledger::model::Time, fields: &[(&str, &str)], file_nam
     let document = format!(r#"{{"expiration":"2026-11-25T21:00:00Z","conditions":[{}]}}"#, conditions.join(","));
     let policy = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, document);
     let signature = SigningKey::derive(key.secret.as_bytes(), &date[..8], REGION, "s3").sign(policy.as_bytes());
-    let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = Hex(&signature).to_string();
     all.extend([("policy", policy.as_str()), ("x-amz-signature", &signature)]);
-    let mut body = String::new();
-    for (name, value) in &all {
-        body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body + &format!(
-        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file_name}\"\r\n\r\nhello\r\n--b--\r\n"
-    )
+    let part = |(name, value): &(&str, &str)| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let parts: Vec<String> = all.iter().map(part).collect();
+    parts.concat()
+        + &format!(
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file_name}\"\r\n\r\nhello\r\n--b--\r\n"
+        )
 }
 
 fn post(world: &World, call: &Call, body: &str) -> Result<Admitted, Denied> {
-    let head = form_head("multipart/form-data; boundary=b", body.as_bytes()).unwrap().expect("the file has begun");
+    let head =
+        form_head("multipart/form-data; boundary=b", body.as_bytes()).expect("a form").expect("the file has begun");
     world.view(call, |view| world.gate.check_form(view, &head, world.now(), None)).map(|(admitted, range)| {
         assert_eq!((range.least, range.most), (1, 100));
         admitted
@@ -723,9 +726,10 @@ fn presigned(key: &Key, target: &str, at: keyledger::model::Time) -> String {
     let mut scratch = keyledger::sigv4::Scratch::new();
     let regions = [REGION];
     let rules = keyledger::sigv4::Rules::s3(&regions);
-    let (_, to_sign) = keyledger::sigv4::parse(&request, &rules, at, &mut scratch).unwrap().explain(None).unwrap();
+    let (_, to_sign) =
+        keyledger::sigv4::parse(&request, &rules, at, &mut scratch).expect("a claim").explain(None).expect("canonical");
     let signature = SigningKey::derive(key.secret.as_bytes(), &date[..8], REGION, "s3").sign(to_sign.as_bytes());
-    let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = Hex(&signature).to_string();
     format!("{target}&X-Amz-Signature={signature}")
 }
 

@@ -11,6 +11,7 @@
 //!
 //! Not here: printing (`cli`), deciding a request (`state::access`), proofs and bundles.
 
+pub mod access;
 pub mod address;
 mod archive;
 pub mod at;

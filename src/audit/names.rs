@@ -5,8 +5,9 @@
 use super::AuditError;
 use crate::model::id::World;
 use crate::model::{
-    AccessKeyId, AccountId, GroupUid, Holder, KeyOwner, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time, UserUid,
+    AccessKeyId, AccountId, GroupUid, Holder, KeyOwner, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time, UserUid, uids,
 };
+use crate::policy::managed;
 use crate::state::{KeyRecord, KeyStatus, OwnerRef, State, UserRecord};
 use std::collections::BTreeMap;
 
@@ -60,6 +61,11 @@ impl Worlds {
 
     pub fn seq(&self) -> Seq {
         self.live.seq()
+    }
+
+    /// The live orgs' state, to be replayed on.
+    pub(super) fn live_mut(&mut self) -> &mut State {
+        &mut self.live
     }
 
     /// The live orgs' state.
@@ -178,8 +184,12 @@ impl Worlds {
     }
 
     pub fn policy_name(&self, uid: PolicyUid) -> String {
-        let policy = self.states().find_map(|(_, state)| state.policy(uid));
-        policy.map_or_else(|| uid.to_string(), |policy| policy.name.to_string())
+        if let Some(policy) = self.states().find_map(|(_, state)| state.policy(uid)) {
+            return policy.name.to_string();
+        }
+        // One of AWS's own, which no event creates.
+        let known = managed::ALL.iter().find(|known| uids::policy(known.arn) == uid);
+        known.map_or_else(|| uid.to_string(), |known| known.name.to_owned())
     }
 
     /// ``user `alice` ``, ``group `admins` ``, ``key `NQAK…` ``.

@@ -143,7 +143,7 @@ fn attached_row(worlds: &Worlds, org: OrgUid, kind: &'static str, held_by: Strin
     // One of AWS's own, which no event creates.
     let known = managed::ALL.iter().find(|known| {
         // In a live org `ledger` names them so.
-        uids::policy(known.arn) == uid || PolicyUid::derived(&[b"managed", known.arn.as_bytes()]) == uid
+        uids::policy(known.arn) == uid
     });
     if let Some(known) = known {
         return row.document(known.name.to_owned(), known.document.unwrap_or_default());

@@ -61,10 +61,15 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
+/// A uid is a hash, so each half of it spreads.
+fn halves(uid: KeyUid) -> (u64, u64) {
+    let (halves, _) = uid.0.as_chunks::<8>();
+    (u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1]))
+}
+
 /// Never 0, which is an empty place's.
 fn tag(uid: KeyUid) -> u64 {
-    let [.., a, b, c, d, e, f, g, h] = uid.0;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h]) | 1
+    halves(uid).1 | 1
 }
 
 impl SigningKeys {
@@ -75,10 +80,8 @@ impl SigningKeys {
     }
 
     fn set(&self, uid: KeyUid) -> &Set {
-        let [a, b, c, d, e, f, g, h, ..] = uid.0;
-        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         // The number of sets is a power of two.
-        &self.sets[usize::try_from(hash & (self.sets.len() as u64 - 1)).unwrap_or_default()]
+        &self.sets[usize::try_from(halves(uid).0 & (self.sets.len() as u64 - 1)).unwrap_or_default()]
     }
 
     /// The key derived for just this. Name only a version that is alive now.

@@ -168,11 +168,11 @@ fn text(value: Option<&str>) -> Found<'_> {
 }
 
 /// What stands under a tag: under its very spelling if possible, else under one that differs in case alone.
-fn tag<'t>(tags: impl Iterator<Item = (&'t str, &'t str)> + Clone, wanted: &str) -> Found<'t> {
-    let exact = tags.clone().find(|(key, _)| *key == wanted);
+fn tag<'t>(tags: &[(&'t str, &'t str)], wanted: &str) -> Found<'t> {
+    let exact = tags.iter().find(|(key, _)| *key == wanted);
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
-    let close = || tags.clone().find(|(key, _)| lower(key) == lower(wanted));
-    text(exact.or_else(close).map(|(_, value)| value))
+    let close = || tags.iter().find(|(key, _)| lower(key) == lower(wanted));
+    text(exact.or_else(close).map(|(_, value)| *value))
 }
 
 impl Context for Asking<'_> {
@@ -203,12 +203,14 @@ impl Context for Asking<'_> {
             KnownKey::S3StorageClass => self.header("x-amz-storage-class"),
             KnownKey::S3ObjectLockMode => self.lock_mode(),
             KnownKey::S3LocationConstraint => text(self.body().location_constraint),
-            KnownKey::S3RequestObjectTag if self.target.key.is_some() => tag(self.written().into_iter(), key.tag()),
+            KnownKey::S3RequestObjectTag if self.target.key.is_some() => tag(&self.written(), key.tag()),
             KnownKey::S3RequestObjectTagKeys if self.target.key.is_some() => self.tag_keys(),
-            KnownKey::RequestTag if self.target.key.is_none() => tag(self.written().into_iter(), key.tag()),
+            KnownKey::RequestTag if self.target.key.is_none() => tag(&self.written(), key.tag()),
             KnownKey::TagKeys if self.target.key.is_none() => self.tag_keys(),
             KnownKey::S3ExistingObjectTag => {
-                tag(self.existing().iter().map(|(key, value)| (key.as_str(), value.as_str())), key.tag())
+                let existing: Vec<_> =
+                    self.existing().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+                tag(&existing, key.tag())
             }
             _ => Found::Absent,
         }

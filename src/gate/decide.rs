@@ -84,7 +84,7 @@ impl Gate {
         {
             pending = Pending::Nothing;
         }
-        let (result, seq) = self.result_of(seen, asked.row.operation, question.target.bucket);
+        let (result, seq) = self.result_of(&seen, asked.row.operation, question.target.bucket);
         let version_id = asked.version_id().map(CompactString::new);
         let key = asked.named.key.as_deref().map(CompactString::new);
         let mut admitted = Admitted {
@@ -148,11 +148,11 @@ impl Gate {
     #[allow(clippy::type_complexity)]
     fn result_of(
         &self,
-        seen: Seen,
+        seen: &Seen,
         operation: Operation,
         bucket: Option<&str>,
     ) -> (Result<Option<Access>, (Denied, Option<KeyStatus>)>, Seq) {
-        match seen {
+        match *seen {
             Seen::Dead(status) => (Err((Denied::unknown_key(), Some(status))), self.state.seq()),
             Seen::OtherOwner(seq) => (Err((Denied::access_denied().at_seq(seq), None)), seq),
             Seen::Decided(Answer { result: Ok(access), .. }, seq) => (Ok(access), seq),
@@ -200,7 +200,7 @@ impl Gate {
             now,
         };
         let seen = self.see(&id, admitted.secret_version, &question, [None, None], &mut String::new());
-        match self.result_of(seen, row.operation, target.bucket).0 {
+        match self.result_of(&seen, row.operation, target.bucket).0 {
             Ok(Some(access)) => Ok(access),
             // A row without an action of its own allows nothing.
             Ok(None) => Err(Denied::access_denied()),

@@ -54,9 +54,9 @@ impl Gate {
         let fields: Vec<FormField<'_>> = head
             .fields
             .iter()
-            .map(|field| match field.name.eq_ignore_ascii_case("key") {
-                true => FormField { name: field.name, value: key.as_bytes() },
-                false => *field,
+            .map(|field| {
+                let is_key = field.name.eq_ignore_ascii_case("key");
+                FormField { name: field.name, value: if is_key { key.as_bytes() } else { field.value } }
             })
             .collect();
         let mut regions = [""; super::REGIONS_MAX];
@@ -136,10 +136,11 @@ fn with_file_name<'a>(key: &'a str, file_name: &str) -> Cow<'a, str> {
 fn form_headers<'a>(view: &RequestView<'a>, fields: &[FormField<'a>]) -> Result<Headers<'a>, Denied> {
     let mut names: Vec<String> = fields.iter().map(|field| field.name.to_ascii_lowercase()).collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+    let same = |pair: &'_ [String]| matches!(pair, [one, next] if one == next);
+    if let Some([twice, ..]) = names.windows(2).find(|pair| same(pair)) {
         return Err(Denied::invalid_argument(format!(
             "POST requires exactly one field {}",
-            crate::model::text::excerpt(&pair[0], 64)
+            crate::model::text::excerpt(twice, 64)
         )));
     }
     let mut as_headers: Vec<(&str, &[u8])> = Vec::new();

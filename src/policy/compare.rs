@@ -16,8 +16,9 @@ use std::cmp::Ordering;
 
 impl Condition {
     /// Whether it holds. Typed values of the two keys that gates meet most are compared here, all else out of the way.
+    /// Whether it holds for a request that has `context`.
     #[inline]
-    pub(super) fn holds<C: Context + ?Sized>(&self, context: &C) -> bool {
+    pub fn holds<C: Context + ?Sized>(&self, context: &C) -> bool {
         let operator = self.operator.operator;
         let found = context.find(&self.key);
         if self.operator.quantifier.is_none()

@@ -11,6 +11,7 @@ use super::key::ConditionKey;
 use super::operator::{Family, OperatorUse};
 use super::pattern::{ArnPattern, Pattern};
 use super::value::{self, Cidr, Number};
+use crate::model::Time;
 use jiff::Timestamp;
 
 /// What a key is compared with: one kind of value, at least one of it.
@@ -32,6 +33,20 @@ pub struct Condition {
     pub operator: OperatorUse,
     pub key: ConditionKey,
     pub values: Values,
+}
+
+impl Values {
+    /// The moments among them, for conditions that compare dates; whole seconds where a number stands for one.
+    pub fn moments(&self) -> impl Iterator<Item = Time> + '_ {
+        let (dates, numbers): (&[Timestamp], &[Number]) = match self {
+            Values::Date(dates) => (dates, &[]),
+            Values::Number(numbers) => (&[], numbers),
+            _ => (&[], &[]),
+        };
+        let seconds = numbers.iter().filter_map(|number| number.to_string().parse::<i64>().ok());
+        let dates = dates.iter().filter_map(|date| i64::try_from(date.as_nanosecond()).ok().map(Time));
+        dates.chain(seconds.filter_map(|seconds| seconds.checked_mul(1_000_000_000).map(Time)))
+    }
 }
 
 /// Reads a `Condition` block. An empty one is no condition, as AWS has it; an empty operator or list says

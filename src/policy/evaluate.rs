@@ -78,6 +78,19 @@ impl Document {
     }
 }
 
+impl Document {
+    /// The statements that are about `request`'s action and resource, whatever their conditions, with their places.
+    pub fn about<'d, C: Context + ?Sized>(
+        &'d self,
+        request: &Request<'_, C>,
+    ) -> impl Iterator<Item = (u32, &'d Statement)> {
+        (0..).zip(self.statements()).filter(|(_, statement)| {
+            statement.matches_action(request.action.as_str())
+                && statement.matches_resource(request.resource, request.context)
+        })
+    }
+}
+
 impl Statement {
     pub(super) fn matches_action(&self, action: &str) -> bool {
         let listed = |actions: &[ActionPattern]| actions.iter().any(|pattern| pattern.matches(action));

@@ -150,26 +150,21 @@ impl Evidence {
         self.uses.insert(uid, Arc::new(used));
     }
 
+    /// Calls `f` with the state before the first change, then after each, in the order they took effect. Uses are not noted.
+    pub fn follow(&self, account: AccountId, f: &mut dyn FnMut(Option<&EvidenceChange>, &State)) {
+        let mut fold = Fold::begin(account);
+        f(None, &fold.state);
+        for change in self.changes.values() {
+            fold.change(change);
+            f(Some(change), &fold.state);
+        }
+    }
+
     /// The state these records add up to: one org of kind evidence with its users, groups, policies and keys. Its seqs are
     /// all 0, so that equal records give equal states whenever they were recorded.
     #[must_use]
     pub fn fold(&self, account: AccountId) -> State {
-        let mut fold = Fold {
-            state: State::empty(),
-            org: OrgUid::evidence(account),
-            account,
-            users: HashMap::new(),
-            groups: HashMap::new(),
-        };
-        let event = Event::OrgCreated {
-            org: fold.org,
-            account,
-            kind: OrgKind::Evidence,
-            name: CompactString::from(format!("evidence of {account}")),
-            owner: OrgOwner::Operator,
-            settings: OrgSettings::default(),
-        };
-        fold.state.apply_event(fold.at(Time::MIN), &event);
+        let mut fold = Fold::begin(account);
         for change in self.changes.values() {
             fold.change(change);
         }
@@ -190,6 +185,22 @@ struct Fold {
 }
 
 impl Fold {
+    /// The org, with nothing in it.
+    fn begin(account: AccountId) -> Self {
+        let org = OrgUid::evidence(account);
+        let mut fold = Self { state: State::empty(), org, account, users: HashMap::new(), groups: HashMap::new() };
+        let event = Event::OrgCreated {
+            org,
+            account,
+            kind: OrgKind::Evidence,
+            name: CompactString::from(format!("evidence of {account}")),
+            owner: OrgOwner::Operator,
+            settings: OrgSettings::default(),
+        };
+        fold.state.apply_event(fold.at(Time::MIN), &event);
+        fold
+    }
+
     fn at(&self, time: Time) -> At {
         At { seq: Seq(0), index: 0, time, org: Some(self.org) }
     }

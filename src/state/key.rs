@@ -332,9 +332,46 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// A key of an owner with nothing of its own, to be asked about as if it were there.
+    #[must_use]
+    pub fn supposed(org: OrgUid, owner: KeyOwner, world: World) -> Self {
+        let mut marks = Marks::default();
+        marks.set(Marks::EVIDENCE, world == World::Evidence);
+        Self {
+            id: AccessKeyId::supposed(),
+            label: CompactString::default(),
+            org,
+            owner,
+            created_at: Time::MIN,
+            expires_at: Time::MAX,
+            secret_set_at: Time::MIN,
+            revoked_at: Time::MAX,
+            deleted_at: Time::MAX,
+            secret_version: 0,
+            marks,
+            first: Seq(0),
+            changed: Seq(0),
+            cold: None,
+        }
+    }
+
+    /// The same key as if it were usable: not suspended, revoked, deleted, expired or quarantined.
+    #[must_use]
+    pub fn if_usable(&self) -> Self {
+        let mut key = Self { expires_at: Time::MAX, ..self.clone() };
+        for mark in [Marks::SUSPENDED, Marks::REVOKED, Marks::DELETED, Marks::QUARANTINED] {
+            key.marks.set(mark, false);
+        }
+        key
+    }
+
     /// The uid: it follows from the id and the world the key stands in.
     pub fn uid(&self) -> KeyUid {
-        self.id.uid(if self.marks.has(Marks::EVIDENCE) { World::Evidence } else { World::Live })
+        self.id.uid(self.world())
+    }
+
+    pub fn world(&self) -> World {
+        if self.marks.has(Marks::EVIDENCE) { World::Evidence } else { World::Live }
     }
 
     pub fn more(&self) -> &KeyMore {

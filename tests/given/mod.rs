@@ -14,7 +14,7 @@ use keyledger::ledger::{Command, CreateAccessKey, Decided, ImportAccessKey, Noun
 use keyledger::model::{
     AccessKeyId, AccountId, Caller, Commit, Dialect, Envelope, Event, EventKind, OrgOwner, OrgUid, Time,
 };
-use keyledger::state::{KeyRecord, State};
+use keyledger::state::{KeyRecord, Recorded, State};
 use keyledger::sys::RealIo;
 use keyledger::vault::{Keystore, Sealer, SecretKey, VaultKey};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub const FULL: &str = "arn:aws:iam::aws:policy/AmazonS3FullAccess";
 pub struct Given {
     pub state: State,
     pub now: Time,
+    /// Every commit so far.
+    pub history: Vec<Recorded>,
     dice: SeededDice,
     sealer: Sealer,
 }
@@ -50,7 +52,8 @@ fn a_sealer() -> Sealer {
 
 /// An org `123456789012` with nothing in it.
 pub fn an_org() -> Given {
-    let mut given = Given { state: State::empty(), now: START, dice: SeededDice::new(7), sealer: a_sealer() };
+    let mut given =
+        Given { state: State::empty(), now: START, history: Vec::new(), dice: SeededDice::new(7), sealer: a_sealer() };
     given.done(Command::CreateOrg {
         name: "acme".into(),
         account: Some(AccountId(123_456_789_012)),
@@ -182,7 +185,10 @@ impl Given {
             token: None,
         };
         let commit = Commit { envelope, events: decided.events.clone() };
-        self.state.apply(self.state.seq().next(), self.now, &commit);
+        let seq = self.state.seq().next();
+        self.state.apply(seq, self.now, &commit);
+        let (recorded_at, clock_regressed, frame_hash) = (self.now, false, [0; 32]);
+        self.history.push(Recorded { seq, recorded_at, clock_regressed, frame_hash, commit });
     }
 
     /// The operator asks.

@@ -2,13 +2,17 @@
 //!
 //! Not here: the answers (`crate::audit`); here they are asked for and printed.
 
+mod ask;
+mod blast_radius;
 mod compromise;
 mod diff;
 mod identify;
 mod key;
 mod log;
+mod rights;
 mod rotation;
 mod show;
+mod who_could;
 
 pub use compromise::print_report as print_compromise;
 pub use diff::{noun, shown};
@@ -33,6 +37,19 @@ pub enum Audit {
         after_help = "Example:  keyledger audit compromise AKIAIOSFODNN7EXAMPLE --since 2026-03-01 --until 2026-03-08"
     )]
     Compromise(compromise::Compromise),
+    /// What a key could do then, place by place, or one question with what decided it
+    #[command(after_help = "Example:  keyledger audit rights NQAK7Q2M4T8XW1PC5DRE --at 2026-03-01T09:00Z
+          keyledger audit rights NQAK7Q2M4T8XW1PC5DRE --action s3:GetObject --resource arn:aws:s3:::photos/a.jpg")]
+    Rights(rights::Rights),
+    /// What a leaked key reaches, and what it could make itself into
+    #[command(after_help = "Example:  keyledger audit blast-radius NQAK7Q2M4T8XW1PC5DRE --at 7d")]
+    BlastRadius(blast_radius::Blast),
+    /// Every key that could do something, at a moment or between two
+    #[command(
+        after_help = "Example:  keyledger audit who-could --action s3:DeleteObject --resource arn:aws:s3:::photos/a.jpg --at 7d
+          keyledger audit who-could --action s3:GetObject --resource 'arn:aws:s3:::photos/a' --between 30d 7d"
+    )]
+    WhoCould(who_could::Who),
     /// What changed between two moments
     #[command(after_help = "Example:  keyledger audit diff 2026-03-01 2026-04-01")]
     Diff(diff::Diff),
@@ -48,6 +65,9 @@ impl Audit {
             Audit::Key(key) => key.run(cx),
             Audit::Rotation(rotation) => rotation.run(cx),
             Audit::Compromise(compromise) => compromise.run(cx),
+            Audit::Rights(rights) => rights.run(cx),
+            Audit::BlastRadius(blast) => blast.run(cx),
+            Audit::WhoCould(who) => who.run(cx),
             Audit::Diff(diff) => diff.run(cx),
             Audit::Identify(identify) => identify.run(cx),
         }

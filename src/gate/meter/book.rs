@@ -13,7 +13,7 @@
 //! Not here: what was seen before this process began: then everything is new once more.
 
 use super::super::Rollup;
-use super::{Attempt, Counted, KeyUsage, Row, TUPLES_MAX};
+use super::{Attempt, Counted, KeyUsage, ROWS_A_KEY, Row, TUPLES_MAX};
 use crate::model::{KeyUid, OrgUid, Time};
 use foldhash::{HashMap, HashMapExt as _};
 use std::collections::BTreeMap;
@@ -67,6 +67,8 @@ pub(super) struct Book {
     keys: HashMap<KeyUid, Known>,
     orgs: HashMap<OrgUid, OrgBook>,
     keys_max: usize,
+    /// Of all keys together, attempts among them.
+    rows: usize,
     /// Of no org that is known.
     uses_dropped: u64,
     attempts_dropped: u64,
@@ -88,6 +90,7 @@ impl Book {
             keys: HashMap::new(),
             orgs: HashMap::new(),
             keys_max,
+            rows: 0,
             uses_dropped: 0,
             attempts_dropped: 0,
             hasher: foldhash::fast::RandomState::default(),
@@ -114,6 +117,8 @@ impl Book {
             }
         }
         let known = self.keys.entry(key).or_default();
+        let before = known.rows.len() + known.attempts.len();
+        let has_room = self.rows < ROWS_A_KEY * self.keys_max;
         known.org = Some(counted.org);
         known.other += counted.other;
         for row in counted.rows {
@@ -144,7 +149,7 @@ impl Book {
             known.due = known.due.max(due);
             match known.rows.iter().position(|own| own.same(&row)) {
                 Some(at) => known.rows[at].add(row.count, row.bytes_in, row.bytes_out, row.first_at, row.last_at),
-                None if known.rows.len() < TUPLES_MAX => known.rows.push(row),
+                None if has_room && known.rows.len() < TUPLES_MAX => known.rows.push(row),
                 None => known.other += row.count,
             }
         }
@@ -156,10 +161,11 @@ impl Book {
             };
             match known.attempts.iter().position(same) {
                 Some(at) => known.attempts[at].add(attempt.count, attempt.first_at, attempt.last_at),
-                None if known.attempts.len() < TUPLES_MAX => known.attempts.push(attempt),
+                None if has_room && known.attempts.len() < TUPLES_MAX => known.attempts.push(attempt),
                 None => org.attempts_dropped += attempt.count,
             }
         }
+        self.rows += known.rows.len() + known.attempts.len() - before;
     }
 
     pub fn take(&mut self, now: Time) -> Vec<Rollup> {
@@ -181,12 +187,14 @@ impl Book {
             }
             let rollup = rollups.entry(org).or_insert_with(|| Rollup::of(org));
             if write_uses {
+                self.rows -= known.rows.len();
                 let tuples = std::mem::take(&mut known.rows).into_iter().map(Row::into_tuple).collect();
                 rollup.usage.push(KeyUsage { key: *uid, tuples, other: std::mem::take(&mut known.other) });
                 known.due = Due::Later;
                 known.written_at = Some(now);
             }
             if write_attempts {
+                self.rows -= known.attempts.len();
                 let attempts = std::mem::take(&mut known.attempts);
                 rollup.attempts.extend(attempts.into_iter().map(|attempt| attempt.into_rejected(*uid)));
             }

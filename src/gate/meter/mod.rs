@@ -5,7 +5,7 @@
 //!
 //! Invariants
 //! - Counting never waits and never fails. What was counted is written once; what was not is among the dropped.
-//! - Memory is bounded: keys, rows a key ([`TUPLES_MAX`]) and bytes a row.
+//! - Memory is bounded: keys, rows a key ([`TUPLES_MAX`]), rows in all ([`ROWS_A_KEY`] times the keys) and bytes a row.
 //!
 //! Not here: when what is due (`book`), the budget of bytes and the commit (whoever writes).
 
@@ -25,6 +25,8 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 
 /// Different uses of a key between two rollups; more are counted together as other.
 const TUPLES_MAX: usize = 64;
+/// Rows in all, for each key there may be. Most keys have one or two.
+const ROWS_A_KEY: usize = 4;
 /// Bytes of a user agent.
 const AGENT_BYTES_MAX: usize = 256;
 
@@ -87,7 +89,13 @@ struct Counted {
     attempts_dropped: u64,
 }
 
-type Shard = HashMap<KeyUid, Counted>;
+/// What some threads have counted.
+#[derive(Debug, Default)]
+struct Shard {
+    keys: HashMap<KeyUid, Counted>,
+    /// Of all keys together, attempts among them.
+    rows: usize,
+}
 
 /// The counters of a gate.
 pub(super) struct Meter {
@@ -120,7 +128,8 @@ fn own_shard() -> usize {
 }
 
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(AGENT_BYTES_MAX)]
+    let end = (0..=AGENT_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 impl Meter {
@@ -136,12 +145,12 @@ impl Meter {
     }
 
     pub fn used(&self, one: &Use<'_>, at: Time) {
-        let counted = self.count(one.key, one.org, |counted| {
+        let counted = self.count(one.key, one.org, |counted, has_room| {
             let agent = cut(one.user_agent);
             // The row that was last counted stands last: most keys do the same thing again.
             match counted.rows.iter().rposition(|row| row.is(one, agent)) {
                 Some(place) => counted.rows[place].add(1, one.bytes_in, one.bytes_out, at, at),
-                None if counted.rows.len() < TUPLES_MAX => counted.rows.push(Row::of(one, agent, at)),
+                None if has_room && counted.rows.len() < TUPLES_MAX => counted.rows.push(Row::of(one, agent, at)),
                 None => counted.other += 1,
             }
         });
@@ -152,13 +161,13 @@ impl Meter {
 
     pub fn rejected(&self, key: KeyUid, org: OrgUid, status: KeyStatus, from: (IpAddr, &str), at: Time) {
         let (source_ip, agent) = (from.0, cut(from.1));
-        let counted = self.count(key, org, |counted| {
+        let counted = self.count(key, org, |counted, has_room| {
             let is = |attempt: &Attempt| {
                 attempt.status == status && attempt.source_ip == source_ip && attempt.user_agent == agent
             };
             match counted.attempts.iter().rposition(is) {
                 Some(place) => counted.attempts[place].add(1, at, at),
-                None if counted.attempts.len() < TUPLES_MAX => {
+                None if has_room && counted.attempts.len() < TUPLES_MAX => {
                     let user_agent = agent.into();
                     counted.attempts.push(Attempt {
                         status,
@@ -178,7 +187,7 @@ impl Meter {
     }
 
     /// False when it could not be counted.
-    fn count(&self, key: KeyUid, org: OrgUid, add: impl FnOnce(&mut Counted)) -> bool {
+    fn count(&self, key: KeyUid, org: OrgUid, add: impl FnOnce(&mut Counted, bool)) -> bool {
         let first = own_shard();
         for step in 0..self.shards.len() {
             let shard = &self.shards[(first + step) % self.shards.len()];
@@ -187,16 +196,14 @@ impl Meter {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
-            let is_full = shard.len() >= self.keys_max;
-            match shard.get_mut(&key) {
-                Some(counted) => add(counted),
-                None if is_full => return false,
-                None => {
-                    let counted =
-                        Counted { org, rows: Vec::new(), other: 0, attempts: Vec::new(), attempts_dropped: 0 };
-                    add(shard.entry(key).or_insert(counted));
-                }
+            let Shard { keys, rows } = &mut *shard;
+            if keys.len() >= self.keys_max && !keys.contains_key(&key) {
+                return false;
             }
+            let counted = keys.entry(key).or_insert_with(|| Counted::none(org));
+            let before = counted.rows.len() + counted.attempts.len();
+            add(counted, *rows < ROWS_A_KEY * self.keys_max);
+            *rows += counted.rows.len() + counted.attempts.len() - before;
             return true;
         }
         false
@@ -207,13 +214,19 @@ impl Meter {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         for shard in &self.shards {
             let counted = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
-            for (key, counted) in counted {
+            for (key, counted) in counted.keys {
                 book.add(key, counted);
             }
         }
         book.drop_uses(self.dropped.uses.swap(0, Ordering::Relaxed));
         book.drop_attempts(self.dropped.attempts.swap(0, Ordering::Relaxed));
         book.take(now)
+    }
+}
+
+impl Counted {
+    fn none(org: OrgUid) -> Self {
+        Self { org, rows: Vec::new(), other: 0, attempts: Vec::new(), attempts_dropped: 0 }
     }
 }
 

@@ -21,7 +21,9 @@ use super::key::{KeyRights, KeyStatus, KeyView, Marks};
 use super::root::Root;
 use super::{KeyRecord, OrgRecord, State, StateHandle, UserRecord};
 use crate::model::{AccessKeyId, Event, GroupUid, Holder, KeyOwner, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time};
-use crate::policy::{Context, Decision, Request, Verdict, evaluate, first_deny};
+use crate::policy::{
+    Condition, Context, Decision, Effect, KnownKey, Request, Statement, Verdict, evaluate, first_deny,
+};
 use compact_str::CompactString;
 use principal::WithPrincipal;
 pub use role::role_document;
@@ -353,10 +355,10 @@ impl<'a> Standing<'a> {
                 return (Reason::Boundary { by }, found.unread);
             }
         }
-        let reason = match (role::grant_for(&rights.grants, action, bucket), found.allow) {
-            (Some(grant), _) => Reason::Role { grant },
-            (None, Some(by)) => Reason::Allowed { by },
-            (None, None) if self.marks().has(Marks::DEFAULT_ALLOW) && role::is_default(action) => Reason::Default,
+        let reason = match (self.by_role(&request), found.allow) {
+            (Some(role @ Reason::Role { .. }), _) => role,
+            (_, Some(by)) => Reason::Allowed { by },
+            (Some(default), None) => default,
             (None, None) => Reason::Implicit,
         };
         (reason, found.unread)
@@ -408,6 +410,85 @@ impl<'a> Standing<'a> {
         Some(Bearing { origin, text: document_in(self.root, policy) })
     }
 
+    /// Whether another request of the same action and resource might be allowed, where this one was not. A quick look: it says yes too often.
+    pub fn might<C: Context + ?Sized>(&self, request: &Request<'_, C>, access: &Access, now: Time) -> bool {
+        if !matches!(access.reason, Reason::Implicit | Reason::Denied { .. } | Reason::Boundary { .. }) {
+            return access.is_allow();
+        }
+        let context = WithPrincipal::new(self, request.context, self.guarded(now));
+        let request = Request { action: request.action, resource: request.resource, context: &context };
+        let scoped = self.is_scoped();
+        let mut found = self.by_role(&request).is_some();
+        self.each_document(&mut |bearing| {
+            if !found && (!scoped || bearing.origin.holder == Bearer::Key) {
+                let document = bearing.text.and_then(|text| text.document());
+                found = document.is_some_and(|it| it.about(&request).any(|(_, it)| it.effect == Effect::Allow));
+            }
+        });
+        found
+    }
+
+    /// When the answer to `request` may change by time alone: the key's expiry, and the dates that statements about it name.
+    pub fn turning_points<C: Context + ?Sized>(&self, request: &Request<'_, C>, now: Time) -> Vec<Time> {
+        let expires_at = match self.key {
+            Looked::View(key) => key.expires_at(),
+            Looked::Record(key) => key.expires_at,
+        };
+        let mut points: Vec<Time> = Some(expires_at).filter(|at| *at != Time::MAX).into_iter().collect();
+        for about in self.statements_about(request, now) {
+            for condition in &about.statement.conditions {
+                if matches!(condition.key.known(), Some(KnownKey::CurrentTime | KnownKey::EpochTime)) {
+                    // The moment itself, and the first after it: some operators hold only behind it.
+                    points.extend(condition.values.moments().flat_map(|at| [at, at.plus_ns(1)]));
+                }
+            }
+        }
+        points
+    }
+
+    /// The role, or the default, that allows what `request` asks unless something denies it. Without a look at policies.
+    pub fn by_role<C: Context + ?Sized>(&self, request: &Request<'_, C>) -> Option<Reason> {
+        let action = request.action.as_str();
+        match role::grant_for(&self.rights().grants, action, bucket_of(request.resource)) {
+            Some(grant) => Some(Reason::Role { grant }),
+            None => (self.marks().has(Marks::DEFAULT_ALLOW) && role::is_default(action)).then_some(Reason::Default),
+        }
+    }
+
+    /// The name of an inline policy, by its place among its holder's.
+    pub fn inline_name(&self, holder: Bearer, place: u32) -> Option<&'a str> {
+        let inline = match holder {
+            Bearer::Key => &self.rights().inline,
+            Bearer::Owner => &self.user()?.inline,
+            Bearer::Group(group) => &self.root.groups.get(&group)?.inline,
+            Bearer::Boundary => return None,
+        };
+        inline.keys().nth(usize::try_from(place).ok()?).map(CompactString::as_str)
+    }
+
+    /// Every statement that is about `request`'s action and resource, whatever its conditions, the key's own first and the
+    /// boundary's last: what an answer would be if the request were another one. For people; it allocates.
+    pub fn statements_about<C: Context + ?Sized>(&self, request: &Request<'_, C>, now: Time) -> Vec<About<'a>> {
+        let context = WithPrincipal::new(self, request.context, self.guarded(now));
+        let request = Request { action: request.action, resource: request.resource, context: &context };
+        let scoped = self.is_scoped();
+        let mut found = Vec::new();
+        for bearing in self.documents() {
+            let Some(document) = bearing.text.and_then(|text| text.document()) else { continue };
+            for (place, statement) in document.about(&request) {
+                let is_fixed = |condition: &&Condition| principal::is_answered(&condition.key);
+                found.push(About {
+                    by: By { document: bearing.origin, statement: place },
+                    statement,
+                    counts: statement.effect == Effect::Deny || !scoped || bearing.origin.holder == Bearer::Key,
+                    of_caller_hold: statement.conditions.iter().filter(is_fixed).all(|it| it.holds(&context)),
+                    of_request: statement.conditions.iter().filter(|it| !is_fixed(it)).collect(),
+                });
+            }
+        }
+        found
+    }
+
     /// Every document that bears on the key, its own first, the boundary last.
     pub fn documents(&self) -> Vec<Bearing<'a>> {
         let mut documents = Vec::new();
@@ -415,6 +496,19 @@ impl<'a> Standing<'a> {
         documents.extend(self.boundary());
         documents
     }
+}
+
+/// A statement that is about an action and a resource.
+#[derive(Debug, Clone)]
+pub struct About<'a> {
+    pub by: By,
+    pub statement: &'a Statement,
+    /// An Allow of an owner's or a group's does not count for a scoped key.
+    pub counts: bool,
+    /// What it asks of the caller and the time is so.
+    pub of_caller_hold: bool,
+    /// What it asks of the request.
+    pub of_request: Vec<&'a Condition>,
 }
 
 /// What the documents said.
@@ -459,6 +553,11 @@ impl State {
     /// A key of this state, to be asked about its rights.
     pub fn standing<'a>(&'a self, key: &'a KeyRecord) -> Standing<'a> {
         Standing::of_record(&self.root, key)
+    }
+
+    /// [`State::standing`] of a key that is only looked at.
+    pub fn standing_of<'a>(&'a self, key: &'a KeyView<'a>) -> Standing<'a> {
+        Standing::of_view(&self.root, key)
     }
 
     /// The document in force of a policy, the org's own or one that exists everywhere. None: not in evidence.

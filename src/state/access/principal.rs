@@ -78,6 +78,31 @@ fn same_tag(one: &str, other: &str) -> bool {
         || one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
 }
 
+/// Whether a key is answered here, so that no request can have another value for it.
+pub(super) fn is_answered(key: &ConditionKey) -> bool {
+    use KnownKey::{
+        CurrentTime, EpochTime, PrincipalAccount, PrincipalArn, PrincipalIsAwsService, PrincipalTag, PrincipalType,
+        ResourceAccount, S3ResourceAccount, UserId, UserName, ViaAwsService,
+    };
+    matches!(
+        key.known(),
+        Some(
+            CurrentTime
+                | EpochTime
+                | PrincipalAccount
+                | PrincipalArn
+                | PrincipalIsAwsService
+                | PrincipalTag
+                | PrincipalType
+                | ResourceAccount
+                | S3ResourceAccount
+                | UserId
+                | UserName
+                | ViaAwsService
+        )
+    )
+}
+
 impl<C: Context + ?Sized> Context for WithPrincipal<'_, C> {
     fn find(&self, key: &ConditionKey) -> Found<'_> {
         let text = |text| Found::One(Value::Text(text));
