@@ -13,6 +13,7 @@ use crate::model::{OrgUid, Seq, Time};
 use crate::sys::Clock;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
+#[allow(clippy::wildcard_imports, reason = "the whole trait's types, by S3's own names")]
 use s3s::dto::*;
 use s3s::{S3Request, S3Result, s3_error};
 use std::sync::Arc;

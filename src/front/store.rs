@@ -13,6 +13,7 @@ use super::access::{Proof, Refused};
 use super::form::encode;
 use super::reply::Fault;
 use crate::model::{BucketName, OrgUid};
+#[allow(clippy::wildcard_imports, reason = "the whole trait's types, by S3's own names")]
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! Not here: `.`, `..` and leading slashes (the gate refuses them).
 
 use crate::Failure;
+#[allow(clippy::wildcard_imports, reason = "the whole trait's types, by S3's own names")]
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;

@@ -97,11 +97,18 @@ struct Tally {
 impl Tally {
     fn say(&mut self, what: &str) {
         self.first_403.sort();
-        let at = |part: f64| self.first_403[((self.first_403.len() - 1) as f64 * part).round() as usize].as_secs_f64() * 1e3;
+        let at =
+            |part: f64| self.first_403[((self.first_403.len() - 1) as f64 * part).round() as usize].as_secs_f64() * 1e3;
         println!(
             "{} revokes {what}: {} requests over {CLIENTS} clients, {} that began after the revoke returned were allowed, {} of \
              those that named its seq; first 403 after it returned p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
-            self.first_403.len(), self.requests, self.allowed_after, self.allowed_with_seq, at(0.5), at(0.99), at(1.0)
+            self.first_403.len(),
+            self.requests,
+            self.allowed_after,
+            self.allowed_with_seq,
+            at(0.5),
+            at(0.99),
+            at(1.0)
         );
     }
 }
