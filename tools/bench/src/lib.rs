@@ -17,6 +17,7 @@ pub mod data;
 pub mod disk;
 pub mod durable;
 pub mod floor;
+pub mod gate;
 pub mod import;
 pub mod lookup;
 pub mod noise;

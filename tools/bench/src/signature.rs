@@ -99,8 +99,18 @@ pub fn timed(checks: usize, requests: &[Signed], mut check: impl FnMut(&Signed) 
     Ok(Sample::of(mean))
 }
 
+impl Signed {
+    /// A request without a body, signed.
+    pub fn make(method: &str, target: String, id: &str, secret: &str, now: Time) -> Result<Self> {
+        make(method, target, id, secret, now)
+    }
+}
+
 fn signed(number: usize, now: Time) -> Result<Signed> {
-    let target = format!("/photos-archive/2026/11/holiday/IMG_{number:05}.jpeg");
+    make("HEAD", format!("/photos-archive/2026/11/holiday/IMG_{number:05}.jpeg"), ID, SECRET, now)
+}
+
+fn make(method: &str, target: String, id: &str, secret: &str, now: Time) -> Result<Signed> {
     let mut headers: Vec<(String, String)> = [
         ("host", "storage.example.com"),
         ("user-agent", "aws-sdk-rust/1.3.9 os/linux lang/rust/1.95.0"),
@@ -118,17 +128,17 @@ fn signed(number: usize, now: Time) -> Result<Signed> {
     };
     let own = lend(&headers, Some(&["host", "x-amz-content-sha256", "x-amz-date"]));
     let borrowed: Vec<(&str, &[u8])> = own.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-    let request = Request { method: "HEAD", target: target.as_bytes(), headers: &borrowed };
-    let signer = Signer { access_key_id: ID, secret: SECRET.as_bytes(), rules };
+    let request = Request { method, target: target.as_bytes(), headers: &borrowed };
+    let signer = Signer { access_key_id: id, secret: secret.as_bytes(), rules };
     let authorization = sign_headers(&request, &signer, EMPTY, now)?;
     headers.push(("authorization".to_owned(), authorization));
     let own = lend(&headers, None);
     let borrowed: Vec<(&str, &[u8])> = own.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-    let request = Request { method: "HEAD", target: target.as_bytes(), headers: &borrowed };
+    let request = Request { method, target: target.as_bytes(), headers: &borrowed };
     let mut scratch = Scratch::new();
     let (canonical, to_sign) = parse(&request, &rules, now, &mut scratch)?.explain(None)?;
     let (head, _) = to_sign.rsplit_once('\n').ok_or("a string to sign has four lines")?;
-    let signature = SigningKey::derive(SECRET.as_bytes(), &amz_date(now)[..8], REGION, "s3").sign(to_sign.as_bytes());
+    let signature = SigningKey::derive(secret.as_bytes(), &amz_date(now)[..8], REGION, "s3").sign(to_sign.as_bytes());
     Ok(Signed { head: format!("{head}\n"), target, headers, canonical, signature })
 }
 
@@ -139,12 +149,17 @@ fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
 }
 
 fn derive(date: &str) -> [u8; 32] {
-    let first = hmac(&[b"AWS4", SECRET.as_bytes()].concat(), date.as_bytes());
+    derive_from(SECRET, date)
+}
+
+/// A signing key, step by step.
+pub fn derive_from(secret: &str, date: &str) -> [u8; 32] {
+    let first = hmac(&[b"AWS4", secret.as_bytes()].concat(), date.as_bytes());
     [REGION, "s3", "aws4_request"].iter().fold(first, |key, part| hmac(&key, part.as_bytes()))
 }
 
 /// The least that must be done, given the canonical request.
-fn floor(request: &Signed, key: &[u8; 32]) -> bool {
+pub fn floor(request: &Signed, key: &[u8; 32]) -> bool {
     let hash = Sha256::digest(request.canonical.as_bytes());
     let mut text = [0_u8; 256];
     let head = request.head.as_bytes();

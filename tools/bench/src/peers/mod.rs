@@ -18,6 +18,8 @@ pub mod redb;
 pub mod signature;
 #[cfg(feature = "peers")]
 pub mod sqlite;
+#[cfg(feature = "peers")]
+pub mod stack;
 
 /// A peer that commits batches.
 #[derive(Debug)]
