@@ -35,7 +35,7 @@ impl Failure {
         let mut text = format!("{doing}: {error}");
         let mut source = error.source();
         while let Some(error) = source {
-            text.push_str(&format!(": {error}"));
+            text = format!("{text}: {error}");
             source = error.source();
         }
         Self(text)

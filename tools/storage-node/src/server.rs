@@ -172,19 +172,17 @@ async fn connection(
     watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
 }
 
+/// A reply on its way.
+type Answer = Pin<Box<dyn Future<Output = Result<Response<s3s::Body>, Infallible>> + Send>>;
+
 fn service(
     shared: Arc<Shared>,
     peer: Peer,
-) -> impl hyper::service::Service<
-    Request<Incoming>,
-    Response = Response<s3s::Body>,
-    Error = Infallible,
-    Future = Pin<Box<dyn Future<Output = Result<Response<s3s::Body>, Infallible>> + Send>>,
-> {
+) -> impl hyper::service::Service<Request<Incoming>, Response = Response<s3s::Body>, Error = Infallible, Future = Answer>
+{
     hyper::service::service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        let answer: Pin<Box<dyn Future<Output = Result<Response<s3s::Body>, Infallible>> + Send>> =
-            Box::pin(async move { Ok(shared.answer(request, peer).await) });
+        let answer: Answer = Box::pin(async move { Ok(shared.answer(request, peer).await) });
         answer
     })
 }

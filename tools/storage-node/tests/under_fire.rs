@@ -3,6 +3,13 @@
 //! Through the node's own ledger no request that began after the revoke returned may be allowed. When another process writes (here:
 //! this test, beside the node's program) none may be that names the revoke's seq; for the others the time until the first 403 is
 //! printed. `REVOKES` names another number of keys.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test that cannot go on says so"
+)]
 
 use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, Outcome};
 use keyledger::model::{AccessKeyId, AccountId, BucketName, Caller, Grant, GrantRole, OrgOwner, OrgUid, Seq, Time};
