@@ -8,6 +8,8 @@
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "s3s")]
+pub mod front;
 pub mod gate;
 pub mod ledger;
 pub mod log;
