@@ -256,6 +256,7 @@ fn the_rotation_audit_finds_every_planted_sin_and_nothing_else() {
             ("R6", "several-usable-keys", None),
             ("R7", "shared-key", Some("NQAKWIDEWIDEWIDEWIDE")),
             ("R7", "wide-rights", Some("NQAKWIDEWIDEWIDEWIDE")),
+            ("R8", "unused-rights", Some("NQAKWIDEWIDEWIDEWIDE")),
         ]
     );
     assert_eq!(report.findings[0].check, "secret-too-old", "worst first: {:?}", report.findings[0]);

@@ -160,6 +160,18 @@ impl Evidence {
         }
     }
 
+    /// As [`Evidence::follow`], and before each change too: `f` gets the change, its events as they are applied, whether they were,
+    /// and the state.
+    pub fn follow_each(&self, account: AccountId, f: &mut dyn FnMut(&EvidenceChange, &[Event], bool, &State)) {
+        let mut fold = Fold::begin(account);
+        for change in self.changes.values() {
+            let events: Vec<Event> = change.changes.iter().map(|event| fold.resolved(event)).collect();
+            f(change, &events, false, &fold.state);
+            fold.change(change);
+            f(change, &events, true, &fold.state);
+        }
+    }
+
     /// The state these records add up to: one org of kind evidence with its users, groups, policies and keys. Its seqs are
     /// all 0, so that equal records give equal states whenever they were recorded.
     #[must_use]

@@ -13,6 +13,7 @@ mod rights;
 mod rotation;
 mod show;
 mod who_could;
+mod widened;
 
 pub use compromise::print_report as print_compromise;
 pub use diff::{noun, shown};
