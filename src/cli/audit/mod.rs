@@ -5,6 +5,7 @@
 mod ask;
 mod blast_radius;
 mod compromise;
+mod contain;
 mod diff;
 mod identify;
 mod key;
