@@ -118,7 +118,9 @@ impl Ties {
             | Event::InlinePolicyPut { holder, .. }
             | Event::InlinePolicyDeleted { holder, .. } => self.of_holder(state, *holder, f),
             Event::PolicyDetachedFromAll { holders, .. } => {
-                holders.iter().for_each(|holder| self.of_holder(state, *holder, f));
+                for holder in holders {
+                    self.of_holder(state, *holder, f);
+                }
             }
             Event::UserBoundarySet { user, .. }
             | Event::GroupMemberAdded { user, .. }

@@ -45,18 +45,21 @@ pub(super) fn exercised(service: &str, action: &str) -> Exercised {
 
 fn of_s3(action: &str) -> Exercised {
     let kinds: &'static [Kind] = match action {
-        "read" => &[Kind::Read],
-        "write" => &[Kind::Write],
+        "read" | "SelectObjectContent" => &[Kind::Read],
+        "write"
+        | "DeleteObjectTagging"
+        | "CopyObject"
+        | "CompleteMultipartUpload"
+        | "CreateMultipartUpload"
+        | "AbortMultipartUpload"
+        | "RestoreObject"
+        | "PostObject" => &[Kind::Write],
         "delete" => &[Kind::Delete],
-        "list" => &[Kind::List],
+        "list" | "HeadBucket" => &[Kind::List],
         "acl" => &[Kind::Acl],
         // The class does not say which.
         "manage" => &[Kind::Configure, Kind::Policy, Kind::Remove],
         "DeleteBucket" => &[Kind::Remove],
-        "HeadBucket" => &[Kind::List],
-        "DeleteObjectTagging" | "CopyObject" | "CompleteMultipartUpload" | "CreateMultipartUpload" => &[Kind::Write],
-        "AbortMultipartUpload" | "RestoreObject" | "PostObject" => &[Kind::Write],
-        "SelectObjectContent" => &[Kind::Read],
         "ListBuckets" => return Exercised::Other,
         call if call.ends_with("Acl") => &[Kind::Acl],
         call if call.ends_with("BucketPolicy") => &[Kind::Policy],
