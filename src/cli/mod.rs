@@ -31,6 +31,7 @@ mod progress;
 mod reading;
 mod repair;
 mod restore;
+mod serve;
 mod sigv4;
 mod state;
 mod user;
@@ -67,6 +68,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve every dialect over HTTP; makes the ledger on the first start
+    Serve(serve::Serve),
     /// Make a ledger: its folder, its vault key, its first org
     Init(init::Init),
     /// Investigate an invented incident: the main job in one command
@@ -155,6 +158,7 @@ impl Command {
             Command::Verify(verify) => verify.run(cx),
             Command::Import(import) => import.run(cx),
             Command::Backup(backup) => backup.run(cx),
+            Command::Serve(serve) => serve.run(cx),
             Command::Init(init) => init.run(cx),
             Command::Demo(demo) => demo.run(cx),
             Command::Restore(restore) => restore.run(cx),
