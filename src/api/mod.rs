@@ -44,6 +44,10 @@ pub struct ApiOptions {
     pub region: String,
     /// Peers whose `X-Forwarded-For` is believed. None: the address is always the peer's.
     pub trusted_proxies: Vec<Cidr>,
+    /// How clients know this server, `https://host`, when a proxy stands before it: what a partner signs. `None`: by `Host`.
+    pub public_url: Option<String>,
+    /// The partner provider that is served, with its signing key.
+    pub provider_key: Option<dialect::partner::ProviderKey>,
     /// The ledger's folder: where snapshots and the audit's index are.
     pub dir: PathBuf,
 }
@@ -59,6 +63,8 @@ pub struct Api {
     pub metrics: Metrics,
     pub io: Arc<dyn Io>,
     pub clock: Arc<dyn Clock>,
+    /// The nonces of partners' requests.
+    pub(crate) partner: dialect::partner::Kept,
     /// What the IAM dialect made and answers for a while: reports.
     pub(crate) iam: dialect::aws_iam::Kept,
 }
@@ -90,7 +96,9 @@ impl Api {
         };
         let gate = Gate::new(ledger.handle(), Arc::clone(&secrets), gate_options)?;
         let metrics = Metrics::default();
-        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, iam: dialect::aws_iam::Kept::default() })
+        let partner = dialect::partner::Kept::new(clock.now());
+        let iam = dialect::aws_iam::Kept::default();
+        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, partner, iam })
     }
 
     /// The wall clock; rights and statuses guard it by what was recorded.

@@ -13,7 +13,7 @@
 //!
 //! Not here: what the dialects do.
 
-use super::dialect::{aws_iam, lightsail, missing};
+use super::dialect::{aws_iam, lightsail, missing, partner, tigris_iam};
 use super::{Api, Fault, Incoming, Reply, reply};
 use crate::sigv4::{Request, scope_of};
 use hyper::header::HeaderMap;
@@ -107,8 +107,8 @@ pub async fn answer(api: &Api, owner: Owner, incoming: &Incoming) -> Reply {
         Owner::Lightsail => lightsail::answer(api, incoming).await,
         Owner::Health => health(api, incoming),
         Owner::CloudTrail => missing::json_rpc(incoming),
-        Owner::TigrisIam => missing::tigris(incoming),
-        Owner::Partner => missing::message(incoming),
+        Owner::TigrisIam => tigris_iam::answer(api, incoming).await,
+        Owner::Partner => partner::answer(api, incoming).await,
         Owner::Native => missing::problem(incoming),
         Owner::Console | Owner::Nobody => missing::page(incoming),
     }
@@ -120,8 +120,9 @@ pub fn fault(owner: Owner, fault: Fault, request_id: &str) -> Reply {
     match owner {
         Owner::AwsIam => aws_iam::fault(fault, request_id),
         Owner::Lightsail | Owner::CloudTrail => lightsail::fault(fault),
-        Owner::TigrisIam => missing::tigris_fault(fault),
-        Owner::Partner | Owner::Native => missing::json_fault(fault),
+        Owner::TigrisIam => tigris_iam::fault(fault),
+        Owner::Partner => partner::fault(fault),
+        Owner::Native => missing::json_fault(fault),
         Owner::Console | Owner::Health | Owner::Nobody => missing::text_fault(fault),
     }
 }

@@ -25,6 +25,7 @@ mod init;
 mod input;
 mod key;
 mod org;
+mod partner;
 mod policy;
 mod print;
 mod progress;
@@ -34,6 +35,7 @@ mod restore;
 mod serve;
 mod sigv4;
 mod state;
+mod token;
 mod user;
 mod vault;
 mod verify;
@@ -95,6 +97,12 @@ enum Command {
     /// Buckets and whose they are
     #[command(subcommand)]
     Bucket(bucket::Bucket),
+    /// Providers of the Partner API and their signing keys
+    #[command(subcommand)]
+    Partner(partner::Partner),
+    /// API tokens, for clients that cannot sign
+    #[command(subcommand)]
+    Token(token::Token),
     /// Questions about the past, answered from the log alone
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -152,6 +160,8 @@ impl Command {
             Command::Key(key) => key.run(cx),
             Command::Policy(policy) => policy.run(cx),
             Command::Bucket(bucket) => bucket.run(cx),
+            Command::Partner(partner) => partner.run(cx),
+            Command::Token(token) => token.run(cx),
             Command::Sigv4(sigv4) => sigv4.run(cx),
             Command::Audit(audit) => audit.run(cx),
             Command::State(state) => state.run(cx),

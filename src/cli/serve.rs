@@ -6,10 +6,11 @@ use super::context::Context;
 use super::exit::{Done, Exit, Failure};
 use super::init::{ACCOUNT, is_ledger};
 use super::writing;
+use crate::api::dialect::partner::{ProviderKey, is_public_url};
 use crate::api::start::{self, Brought};
 use crate::api::{Api, ApiOptions, Server, ServerOptions, Tls};
-use crate::ledger::{InitOptions, Ledger, LedgerOptions, OsDice};
-use crate::model::{AccessKeyId, AccountId};
+use crate::ledger::{Command as Order, InitOptions, Ledger, LedgerOptions, OsDice};
+use crate::model::{AccessKeyId, AccountId, Caller};
 use crate::policy::Cidr;
 use crate::vault::SecretKey;
 use clap::Args;
@@ -21,11 +22,15 @@ use zeroize::Zeroizing;
 
 const ROOT_ID: &str = "KEYLEDGER_ROOT_ACCESS_KEY_ID";
 const ROOT_SECRET: &str = "KEYLEDGER_ROOT_SECRET_ACCESS_KEY";
+const PARTNER: &str = "KEYLEDGER_PARTNER_PROVIDER";
+const PARTNER_KEY: &str = "KEYLEDGER_PARTNER_SIGNING_KEY";
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "On the first start the ledger, an org and its root access key are made; the secret is printed once. \
-                        KEYLEDGER_ROOT_ACCESS_KEY_ID and KEYLEDGER_ROOT_SECRET_ACCESS_KEY (or …_FILE) bring one."
+                        KEYLEDGER_ROOT_ACCESS_KEY_ID and KEYLEDGER_ROOT_SECRET_ACCESS_KEY (or …_FILE) bring one.\n\
+                        The Partner API is served to the provider of KEYLEDGER_PARTNER_PROVIDER, whose signing key is \
+                        KEYLEDGER_PARTNER_SIGNING_KEY (or …_FILE)."
 )]
 pub struct Serve {
     /// Where all dialects are served
@@ -46,6 +51,9 @@ pub struct Serve {
     /// TLS: the private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// How clients know this server, when a proxy stands before it: what partners sign
+    #[arg(long, value_name = "URL", hide_short_help = true)]
+    public_url: Option<String>,
     /// A proxy whose X-Forwarded-For is believed: an address or range; may be repeated
     #[arg(long, value_name = "CIDR", hide_short_help = true)]
     trusted_proxy: Vec<String>,
@@ -79,6 +87,10 @@ impl Serve {
         let ledger = self.open(cx)?;
         let caller = writing::caller(cx)?;
         let mut root = start::first(&ledger, &caller, account, brought.as_ref())?;
+        let provider_key = provider_key(cx)?;
+        if let Some(provider_key) = &provider_key {
+            known_provider(cx, &ledger, &caller, provider_key)?;
+        }
         let dir = cx.dir();
         if root.is_none()
             && let Some(brought) = &brought
@@ -86,8 +98,13 @@ impl Serve {
         {
             cx.note(&format!("{ROOT_ID} is ignored: this ledger has its root access key already"));
         }
-        let api_options =
-            ApiOptions { region: self.region.clone(), trusted_proxies: self.proxies()?, dir: dir.clone() };
+        let api_options = ApiOptions {
+            region: self.region.clone(),
+            trusted_proxies: self.proxies()?,
+            public_url: self.public_url()?,
+            provider_key,
+            dir: dir.clone(),
+        };
         let api = Api::new(Arc::new(ledger), api_options, cx.io.clone(), cx.clock.clone());
         let api = Arc::new(api.map_err(|error| Failure::of(Exit::Usage, &error))?);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -172,6 +189,15 @@ impl Serve {
         })
     }
 
+    fn public_url(&self) -> Result<Option<String>, Failure> {
+        match &self.public_url {
+            Some(url) if !is_public_url(url) => {
+                Err(Failure::usage("--public-url takes a scheme and a host, such as https://keys.example.com"))
+            }
+            url => Ok(url.clone()),
+        }
+    }
+
     fn proxies(&self) -> Result<Vec<Cidr>, Failure> {
         let parse = |text: &String| {
             Cidr::parse(text)
@@ -196,6 +222,37 @@ fn brought(cx: &Context) -> Result<Option<Brought>, Failure> {
             Ok(Some(Brought { id, secret: Arc::new(secret) }))
         }
         _ => Err(Failure::usage(format!("set both {ROOT_ID} and {ROOT_SECRET} (or their …_FILE), or neither"))),
+    }
+}
+
+/// The provider that is served. Both or neither; its signing key is kept in memory alone.
+fn provider_key(cx: &Context) -> Result<Option<ProviderKey>, Failure> {
+    let (name, key) = (from_env(cx, PARTNER)?, from_env(cx, PARTNER_KEY)?);
+    match (name, key) {
+        (None, None) => Ok(None),
+        (Some(name), Some(key)) => {
+            let key = SecretKey::import(&key)
+                .map_err(|_| Failure::usage(format!("{PARTNER_KEY} is not 1 to 128 visible characters")))?;
+            Ok(Some(ProviderKey::new(&name, key)?))
+        }
+        _ => Err(Failure::usage(format!("set both {PARTNER} and {PARTNER_KEY} (or their …_FILE), or neither"))),
+    }
+}
+
+/// Makes the provider when the ledger has none of that name; else its signing key must be the ledger's.
+fn known_provider(cx: &mut Context, ledger: &Ledger, caller: &Caller, own: &ProviderKey) -> Result<(), Failure> {
+    let provider = own.provider().clone();
+    match ledger.state().provider(&provider) {
+        Some(known) if known.key_hash == own.hash() => Ok(()),
+        Some(_) => Err(Failure::usage(format!(
+            "{PARTNER_KEY} is not the signing key of provider `{provider}`; `keyledger partner rotate` gives it another"
+        ))),
+        None => {
+            let command = Order::CreateProvider { provider, key_hash: own.hash(), explicit_orgs: false };
+            ledger.execute_blocking(caller, command, None)?;
+            cx.note(&format!("made the provider `{}`", own.provider()));
+            Ok(())
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::meter::Use;
 use super::{Gate, PAD, RequestView, context, facts};
 use crate::model::{AccessKeyId, KeyUid, OrgUid, Time};
 use crate::sigv4::{self, Request, Rules, SigError, Verified};
+use crate::state::KeyRecord;
 use compact_str::CompactString;
 use std::net::IpAddr;
 
@@ -139,6 +140,34 @@ impl Gate {
                 Err(SigError::UnknownKey)
             }
         }
+    }
+
+    /// The client's address: the peer's, or what trusted proxies say.
+    ///
+    /// # Errors
+    /// [`ServiceDenied::ForwardedFor`].
+    pub fn source_ip(&self, view: &RequestView<'_>) -> Result<IpAddr, ServiceDenied> {
+        facts::source_ip(view, &self.options.trusted_proxies).map_err(|_| ServiceDenied::ForwardedFor)
+    }
+
+    /// Counts a use of a service by whoever holds a token that stands for `key`. Never waits.
+    pub fn used_by_token(&self, key: &KeyRecord, source_ip: IpAddr, call: ServiceUse<'_>, now: Time) {
+        let one = Use {
+            key: key.uid(),
+            org: key.org,
+            secret_version: key.secret_version,
+            service: "iam",
+            region: "auto",
+            bucket: None,
+            class: call.class,
+            source_ip,
+            user_agent: call.user_agent,
+            signature: "token",
+            outcome: call.outcome,
+            bytes_in: call.bytes_in,
+            bytes_out: call.bytes_out,
+        };
+        self.meter.used(&one, now);
     }
 
     /// Counts a use of a service, when it is over. `class`: `read` or `write`; `outcome`: `ok` or an error code. Never waits.

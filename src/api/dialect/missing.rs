@@ -13,16 +13,6 @@ pub fn json_rpc(_: &Incoming) -> Reply {
     reply(400, "application/x-amz-json-1.1", body.to_string())
 }
 
-/// Tigris IAM.
-pub fn tigris(_: &Incoming) -> Reply {
-    reply(400, JSON, json!({ "Code": "NotImplemented", "Message": "This dialect is not offered here." }).to_string())
-}
-
-/// Partner API.
-pub fn message(_: &Incoming) -> Reply {
-    reply(404, JSON, json!({ "message": "This dialect is not offered here." }).to_string())
-}
-
 /// Native API.
 pub fn problem(_: &Incoming) -> Reply {
     let body = json!({ "type": "about:blank", "title": "Not Found", "status": 404 });
@@ -34,24 +24,10 @@ pub fn page(_: &Incoming) -> Reply {
     reply(404, "text/plain; charset=utf-8", "not found\n")
 }
 
-pub fn tigris_fault(fault: Fault) -> Reply {
-    reply(fault.status(), JSON, json!({ "Code": code(fault), "Message": fault.message() }).to_string())
-}
-
 pub fn json_fault(fault: Fault) -> Reply {
     reply(fault.status(), JSON, json!({ "message": fault.message() }).to_string())
 }
 
 pub fn text_fault(fault: Fault) -> Reply {
     reply(fault.status(), "text/plain; charset=utf-8", format!("{}\n", fault.message()))
-}
-
-fn code(fault: Fault) -> &'static str {
-    match fault {
-        Fault::TooLarge => "RequestEntityTooLarge",
-        Fault::TooSlow => "RequestTimeout",
-        Fault::Broken => "IncompleteBody",
-        Fault::Busy => "ServiceUnavailable",
-        Fault::Failed => "InternalError",
-    }
 }

@@ -5,3 +5,5 @@
 pub mod aws_iam;
 pub mod lightsail;
 pub(super) mod missing;
+pub mod partner;
+pub mod tigris_iam;
