@@ -67,6 +67,8 @@ pub struct Api {
     pub(crate) partner: dialect::partner::Kept,
     /// What the IAM dialect made and answers for a while: reports.
     pub(crate) iam: dialect::aws_iam::Kept,
+    /// What the Lightsail dialect tells of what it did.
+    pub(crate) lightsail: dialect::lightsail::Operations,
 }
 
 /// Why there is no [`Api`] over a ledger.
@@ -97,8 +99,9 @@ impl Api {
         let gate = Gate::new(ledger.handle(), Arc::clone(&secrets), gate_options)?;
         let metrics = Metrics::default();
         let partner = dialect::partner::Kept::new(clock.now());
-        let iam = dialect::aws_iam::Kept::default();
-        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, partner, iam })
+        let iam = dialect::aws_iam::Kept::new(Time(clock.now().wall_ns));
+        let lightsail = dialect::lightsail::Operations::default();
+        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, partner, iam, lightsail })
     }
 
     /// The wall clock; rights and statuses guard it by what was recorded.

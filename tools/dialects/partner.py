@@ -15,7 +15,7 @@ import secrets
 import time
 import urllib.parse
 
-from served import Claims, served
+from alone import Claims, served
 
 KEY = "SigningKeyOfTheTestsABCDEFGHIJKLMNOPQRST"
 PROVIDER = "acme"

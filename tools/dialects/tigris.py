@@ -12,7 +12,7 @@ import subprocess
 import urllib.parse
 import urllib.request
 
-from served import HERE, Claims, served
+from alone import HERE, Claims, served
 
 VERSION = "3.4.3"
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["*"]}]}

@@ -8,10 +8,9 @@ use super::pages::{Paging, bad_token, marker_of};
 use super::refused::Refused;
 use super::{Answer, json};
 use crate::ledger::{Command, CreateAccessKey, CreateKeyWith, Done, Outcome, OwnerName, UpdateKeyRights};
-use crate::model::id::World;
 use crate::model::{AccessKeyId, PolicyUid, Role};
 use crate::policy::managed;
-use crate::state::{KeyRecord, KeyView, Marks, OrgRecord, OwnerRef, State};
+use crate::state::{KeyRecord, KeyView, Marks, OwnerRef, State};
 use crate::vault::SecretKey;
 use compact_str::CompactString;
 use serde::{Serialize, Serializer};
@@ -209,10 +208,10 @@ pub fn list(call: &Call<'_>, org: &str) -> Answer {
     };
     if claim.role == Role::Admin {
         state.for_keys_of_org(org.org, after, look);
-    } else {
-        let own = own_keys(&state, &org, &claim);
-        for id in own.into_iter().filter(|id| after.is_none_or(|after| id.uid(World::Live) > after)) {
-            if state.with_key(id.as_str(), &mut look) == Some(ControlFlow::Break(())) {
+    } else if let Some(user) = state.user_by_external_id(org.org, &claim.user_id) {
+        let own = state.keys_after(&OwnerRef::User(user.user), after).ok_or_else(bad_token)?;
+        for key in own {
+            if state.with_key(key.id.as_str(), &mut look) == Some(ControlFlow::Break(())) {
                 break;
             }
         }
@@ -221,11 +220,4 @@ pub fn list(call: &Call<'_>, org: &str) -> Answer {
     rows.truncate(paging.items_max);
     let next = rows.last().filter(|_| more).map(|last| marker_of(last.id.as_str())).unwrap_or_default();
     json(&Keys { keys: rows, next_continuation_token: next })
-}
-
-/// A Member's own keys, by uid.
-fn own_keys(state: &State, org: &OrgRecord, claim: &Claim) -> Vec<AccessKeyId> {
-    let Some(user) = state.user_by_external_id(org.org, &claim.user_id) else { return Vec::new() };
-    let keys = state.keys_of(&OwnerRef::User(user.user));
-    keys.into_iter().filter_map(|key| state.key_by_uid(key)).map(|key| key.id).collect()
 }

@@ -71,7 +71,7 @@ fn shown(call: &Call<'_>, state: &State, policy: &PolicyRecord) -> Policy {
     let time = |at: Option<Time>| at.map(|at| at.to_string()).unwrap_or_default();
     Policy {
         name: policy.name.to_string(),
-        id: policy.policy.to_string(),
+        id: policy.policy.aws_id().to_string(),
         arn: call.policy_arn(&policy.path, &policy.name),
         path: policy.path.to_string(),
         default_version_id: format!("v{}", policy.default_version),
