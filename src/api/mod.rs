@@ -61,6 +61,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// What the IAM dialect made and answers for a while: reports.
     pub(crate) iam: dialect::aws_iam::Kept,
+    /// What the Lightsail dialect tells of what it did.
+    pub(crate) lightsail: dialect::lightsail::Operations,
 }
 
 /// Why there is no [`Api`] over a ledger.
@@ -90,7 +92,8 @@ impl Api {
         };
         let gate = Gate::new(ledger.handle(), Arc::clone(&secrets), gate_options)?;
         let metrics = Metrics::default();
-        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, iam: dialect::aws_iam::Kept::default() })
+        let iam = dialect::aws_iam::Kept::new(Time(clock.now().wall_ns));
+        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, iam, lightsail: Default::default() })
     }
 
     /// The wall clock; rights and statuses guard it by what was recorded.

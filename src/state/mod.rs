@@ -155,6 +155,23 @@ impl State {
         keys
     }
 
+    /// Keys of an owner that are not deleted, from behind the key `after` on (deleted or not; `None` for one that never was).
+    ///
+    /// In the order that this process got to know them, which no later state of it changes: what is made between two pages comes
+    /// last. Costs what is taken, whatever the owner has.
+    pub fn keys_after<'a>(
+        &'a self,
+        owner: &OwnerRef,
+        after: Option<KeyUid>,
+    ) -> Option<impl Iterator<Item = KeyRecord> + 'a> {
+        let after = match after {
+            Some(uid) => Some(self.keys.number(uid)?),
+            None => None,
+        };
+        let numbers = self.index().keys_after(&self.root.numbers, owner, after);
+        Some(numbers.filter_map(|number| self.keys.table().with_number(number, self.seq(), |key| key.to_record())))
+    }
+
     /// How many keys of an owner are not deleted.
     pub fn count_of(&self, owner: &OwnerRef) -> usize {
         self.index().count_of(&self.root.numbers, owner)
