@@ -10,6 +10,8 @@ pub mod api;
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "s3s")]
+pub mod front;
 pub mod gate;
 pub mod ledger;
 pub mod log;

@@ -256,6 +256,7 @@ fn the_rotation_audit_finds_every_planted_sin_and_nothing_else() {
             ("R6", "several-usable-keys", None),
             ("R7", "shared-key", Some("NQAKWIDEWIDEWIDEWIDE")),
             ("R7", "wide-rights", Some("NQAKWIDEWIDEWIDEWIDE")),
+            ("R8", "unused-rights", Some("NQAKWIDEWIDEWIDEWIDE")),
         ]
     );
     assert_eq!(report.findings[0].check, "secret-too-old", "worst first: {:?}", report.findings[0]);
@@ -455,7 +456,7 @@ fn an_investigation_follows_what_the_leaked_key_made_to_the_third_generation() {
     assert!(report.findings.iter().all(|f| !f.events.is_empty() || f.check == "still-usable"));
     assert_eq!(report.timeline[0].call.as_deref(), Some("ec2:DescribeInstances"), "in the order it took effect");
     assert!(report.timeline.is_sorted_by_key(|row| row.effective_at));
-    assert!(report.unanswered.iter().any(|u| u.question == "I7"));
+    assert!(report.unanswered.iter().any(|u| u.question == "I16"));
     serde_json::to_string(&report).unwrap();
 }
 

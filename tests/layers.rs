@@ -23,6 +23,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("audit", &["state", "policy", "vault", "log", "model", "sys"]),
     ("evidence", &["state", "policy", "vault", "log", "model", "sys"]),
     ("api", &["ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log", "model", "sys"]),
+    // Beside `api`: the S3 side of a storage node, without a writer.
+    ("front", &["gate", "state", "sigv4", "vault", "model", "sys"]),
     (
         "cli",
         &["api", "ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log", "model", "sys"],

@@ -78,21 +78,22 @@ pub fn worlds_at(history: &dyn History, as_of: AsOf) -> Result<Worlds, AuditErro
         When::At(time) => history.seq_at(time)?.min(known),
     };
     let mut worlds = Worlds::live(history.state_at(live)?);
-    // Evidence of a time may have been recorded at any later one.
-    let evidence_to = match as_of.when {
-        When::Seq(_) => live,
-        When::At(_) => known,
-    };
-    for (org, (account, evidence)) in evidence_at(history, as_of, evidence_to)? {
+    for (org, (account, evidence)) in evidence_at(history, as_of)? {
         worlds.add_evidence(org, account, &evidence);
     }
     Ok(worlds)
 }
 
-type EvidenceOrgs = BTreeMap<OrgUid, (AccountId, Evidence)>;
+pub(super) type EvidenceOrgs = BTreeMap<OrgUid, (AccountId, Evidence)>;
 
-/// The evidence of each evidence org that was recorded up to `to`, as of a moment.
-fn evidence_at(history: &dyn History, as_of: AsOf, to: Seq) -> Result<EvidenceOrgs, AuditError> {
+/// The evidence of each evidence org as of a moment.
+pub(super) fn evidence_at(history: &dyn History, as_of: AsOf) -> Result<EvidenceOrgs, AuditError> {
+    let known = as_of.known_at.map_or(Ok(history.last_seq()), |known_at| history.seq_at(known_at))?;
+    // Evidence of a time may have been recorded at any later one.
+    let to = match as_of.when {
+        When::Seq(seq) => seq.min(known),
+        When::At(_) => known,
+    };
     let mut orgs: EvidenceOrgs = BTreeMap::new();
     let kinds = [EventKind::OrgCreated, EventKind::EvidenceChanged, EventKind::EvidenceObserved];
     let mut plan = Plan::mentioning(kinds.iter().map(|kind| Mention::Kind(*kind).term()).collect());

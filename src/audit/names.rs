@@ -53,6 +53,11 @@ impl Worlds {
         Self { live, evidence: BTreeMap::new() }
     }
 
+    /// The worlds of one evidence org, whose state is at hand.
+    pub(super) fn evidence(org: OrgUid, account: AccountId, state: State) -> Self {
+        Self { live: State::empty(), evidence: BTreeMap::from([(org, Folded { account, state, span: None })]) }
+    }
+
     /// Adds what was imported for one account.
     pub fn add_evidence(&mut self, org: OrgUid, account: AccountId, evidence: &crate::state::Evidence) {
         let folded = Folded { account, state: evidence.fold(account), span: evidence.span() };
@@ -61,6 +66,11 @@ impl Worlds {
 
     pub fn seq(&self) -> Seq {
         self.live.seq()
+    }
+
+    /// The one state that a replay holds: the live orgs', or that of its evidence org.
+    pub(super) fn only_state(&self) -> &State {
+        self.evidence.values().next().map_or(&self.live, |folded| &folded.state)
     }
 
     /// The live orgs' state, to be replayed on.

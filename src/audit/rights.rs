@@ -1,6 +1,6 @@
 //! What a key draws its rights from: the grants and documents in force, and the events that changed them.
 //!
-//! Not here: evaluating them. What a request would have got needs the request; these are the documents it would have met.
+//! Not here: evaluating them (`access`).
 
 use super::describe::grants;
 use super::gather::{Kept, gather};

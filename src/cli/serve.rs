@@ -135,9 +135,10 @@ impl Serve {
         })?;
         drop(runtime);
         // Nobody else has it any more: the ledger ends in good order.
-        match Arc::try_unwrap(api).map(|api| Arc::try_unwrap(api.ledger)) {
-            Ok(Ok(mut ledger)) => ledger.finish()?,
-            _ => tracing::warn!("something still goes on; the next open recovers"),
+        if let Ok(Ok(mut ledger)) = Arc::try_unwrap(api).map(|api| Arc::try_unwrap(api.ledger)) {
+            ledger.finish()?;
+        } else {
+            tracing::warn!("something still goes on; the next open recovers");
         }
         Ok(Exit::Done)
     }

@@ -135,9 +135,11 @@ impl Gate {
             if !status.is_usable() || !standing.live_secrets(now).any(|secret| secret.version == version) {
                 return Seen::Dead(if status.is_usable() { KeyStatus::Expired } else { status });
             }
-            let account = standing.org_record().map(|org| CompactString::from(org.account.to_string()));
-            if owners.iter().flatten().any(|owner| account.as_deref() != Some(*owner)) {
-                return Seen::OtherOwner(standing.seq());
+            if owners.iter().any(Option::is_some) {
+                let account = standing.org_record().map(|org| org.account.to_string());
+                if owners.iter().flatten().any(|owner| account.as_deref() != Some(*owner)) {
+                    return Seen::OtherOwner(standing.seq());
+                }
             }
             Seen::Decided(question.decide(standing, arn), standing.seq())
         });

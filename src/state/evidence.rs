@@ -26,6 +26,9 @@ use std::sync::Arc;
 
 type Order = (Time, Rank, [u8; 16]);
 
+/// Gets a change, its events as they are applied, whether they were, and the state.
+pub type Follow<'a> = dyn FnMut(&EvidenceChange, &[Event], bool, &State) + 'a;
+
 /// What was imported for one account.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -157,6 +160,17 @@ impl Evidence {
         for change in self.changes.values() {
             fold.change(change);
             f(Some(change), &fold.state);
+        }
+    }
+
+    /// As [`Evidence::follow`], and before each change too.
+    pub fn follow_each(&self, account: AccountId, f: &mut Follow<'_>) {
+        let mut fold = Fold::begin(account);
+        for change in self.changes.values() {
+            let events: Vec<Event> = change.changes.iter().map(|event| fold.resolved(event)).collect();
+            f(change, &events, false, &fold.state);
+            fold.change(change);
+            f(change, &events, true, &fold.state);
         }
     }
 

@@ -358,10 +358,18 @@ impl KeyRecord {
     /// The same key as if it were usable: not suspended, revoked, deleted, expired or quarantined.
     #[must_use]
     pub fn if_usable(&self) -> Self {
-        let mut key = Self { expires_at: Time::MAX, ..self.clone() };
-        for mark in [Marks::SUSPENDED, Marks::REVOKED, Marks::DELETED, Marks::QUARANTINED] {
+        let mut key = Self { expires_at: Time::MAX, ..self.if_resumed() };
+        for mark in [Marks::REVOKED, Marks::DELETED, Marks::QUARANTINED] {
             key.marks.set(mark, false);
         }
+        key
+    }
+
+    /// The same key as if it were not suspended.
+    #[must_use]
+    pub fn if_resumed(&self) -> Self {
+        let mut key = self.clone();
+        key.marks.set(Marks::SUSPENDED, false);
         key
     }
 

@@ -478,20 +478,7 @@ class Pages(Served):
 
     @classmethod
     def setUpClass(cls):
-        from served import Server
-        prepared = {}
-        command = Server.command
-        def keep(self, *arguments, text=None):
-            prepared[arguments[:2]] = command(self, *arguments, text=text)
-            return prepared[arguments[:2]]
-        Server.command = keep
-        try:
-            cls.server = Server(cls.prepare)
-        finally:
-            Server.command = command
-        root = prepared["key", "create"][0]
-        cls.server.root = (root["access_key_id"], root["secret_access_key"])
-        cls.iam = cls.server.client()
+        super().setUpClass()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda n: cls.iam.create_user(UserName=f"u{n:04}"), range(MANY)))
 

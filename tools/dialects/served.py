@@ -21,11 +21,13 @@ ALLOW_S3 = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:
 class Server:
     """The server, in a folder that goes with it. `prepare` runs commands on the ledger before it is served."""
 
-    def __init__(self, prepare=()):
+    def __init__(self, prepare=(), options=()):
         self.folder = tempfile.mkdtemp(prefix="keyledger-dialects-")
-        self.ledger = os.path.join(self.folder, "ledger")
+        self.ledger, self.options = os.path.join(self.folder, "ledger"), options
         for arguments, text in prepare:
-            self.command(*arguments, text=text)
+            for row in self.command(*arguments, text=text):
+                if row.get("secret_access_key"):
+                    self.root = (row["access_key_id"], row["secret_access_key"])
         self.start()
 
     def command(self, *arguments, text=None):
@@ -41,7 +43,7 @@ class Server:
     def start(self, environment=None):
         self.process = subprocess.Popen(
             [os.environ["KEYLEDGER"], "--ledger", self.ledger, "--json", "serve",
-             "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"],
+             "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", *self.options],
             stdout=subprocess.PIPE, stderr=open(os.path.join(self.folder, "log"), "ab"), text=True,
             env={**os.environ, **(environment or {})},
         )
@@ -60,12 +62,12 @@ class Server:
         with open(os.path.join(self.folder, "log"), encoding="utf-8") as log:
             return log.read()
 
-    def client(self, service="iam", key=None, endpoint=None, **config):
+    def client(self, service="iam", key=None, endpoint=None, verify=None, **config):
         key, secret = key or self.root
         config = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 64, **config}
         return boto3.client(
             service, endpoint_url=endpoint or self.endpoint, region_name="us-east-1", aws_access_key_id=key,
-            aws_secret_access_key=secret, config=Config(**config),
+            aws_secret_access_key=secret, verify=verify, config=Config(**config),
         )
 
 

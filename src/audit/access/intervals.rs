@@ -9,13 +9,14 @@
 //! Not here: one moment (`who`).
 
 use super::Question;
+use super::replay::record_events;
+use super::ties::{Ties, bears_on_rights, is_of_whole_org};
 use crate::audit::at::{AsOf, apply_live, worlds_at};
 use crate::audit::describe::describe;
-use crate::audit::mention::{Mention, subjects};
 use crate::audit::names::Worlds;
 use crate::audit::report::{EventRef, Stamp, org_kind};
 use crate::audit::{AuditError, History, Plan};
-use crate::model::{Event, EventKind, Holder, KeyOwner, KeyUid, OrgKind, OrgUid, PolicyUid, Seq, Time, UserUid};
+use crate::model::{EventKind, KeyUid, OrgKind, OrgUid, Seq, Time};
 use crate::state::{KeyRecord, State};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -142,21 +143,7 @@ fn evidence(history: &dyn History, window: &Window<'_>) -> Result<Vec<Interval>,
     if worlds.evidence_orgs().next().is_none() {
         return Ok(Vec::new());
     }
-    // Which event of ours tells of a record.
-    let mut events: HashMap<[u8; 16], EventRef> = HashMap::new();
-    let kinds = [EventKind::EvidenceChanged];
-    let mut plan = Plan::mentioning(kinds.iter().map(|kind| Mention::Kind(*kind).term()).collect());
-    plan.glance.kinds = kinds.to_vec();
-    history.walk(&plan, &mut |commit| {
-        for fact in commit.facts() {
-            if let Some(record) = fact.record
-                && matches!(commit.commit.events.get(usize::from(fact.id.index)), Some(Event::EvidenceChanged(_)))
-            {
-                events.entry(record.event_id).or_insert(EventRef(fact.id));
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
+    let events = record_events(history)?;
     let whole = history.state_at(history.last_seq())?;
     let mut found = Vec::new();
     for (org, evidence) in whole.all_evidence().filter(|(org, _)| window.orgs.is_none_or(|it| it.contains(org))) {
@@ -194,115 +181,6 @@ fn evidence(history: &dyn History, window: &Window<'_>) -> Result<Vec<Interval>,
     }
     tell(history, &worlds, &mut found)?;
     Ok(found)
-}
-
-/// Whether events of a kind can change what a key may.
-fn bears_on_rights(kind: EventKind) -> bool {
-    !matches!(
-        kind,
-        EventKind::UsageRolledUp
-            | EventKind::AttemptsRolledUp
-            | EventKind::EvidenceBatchImported
-            | EventKind::EvidenceChanged
-            | EventKind::EvidenceObserved
-            | EventKind::KeyLabelled
-            | EventKind::KeyDescribed
-            | EventKind::KeyTagged
-            | EventKind::KeySecretRotated
-            | EventKind::KeySecretRetired
-            | EventKind::KeySecretShredded
-            | EventKind::PolicyTagged
-            | EventKind::PolicyDescribed
-            | EventKind::StateAttested
-            | EventKind::CheckpointPublished
-            | EventKind::AuditDone
-            | EventKind::FindingRaised
-            | EventKind::FindingClosed
-            | EventKind::SessionOpened
-            | EventKind::SessionClosed
-            | EventKind::SignInRefused
-            | EventKind::TokenOpened
-            | EventKind::TokenClosed
-            | EventKind::ClockAccepted
-            | EventKind::TailAccepted
-    )
-}
-
-fn is_of_whole_org(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::OrgSuspended {}
-            | Event::OrgResumed {}
-            | Event::OrgSettingsSet { .. }
-            | Event::BucketRegistered { .. }
-            | Event::BucketForgotten { .. }
-            | Event::LedgerRestored { .. }
-            | Event::RestoreAccepted { .. }
-    )
-}
-
-/// Which keys hang on which users and policies; never fewer than do.
-struct Ties {
-    of_user: HashMap<UserUid, Vec<KeyUid>>,
-    of_policy: HashMap<PolicyUid, BTreeSet<KeyUid>>,
-}
-
-impl Ties {
-    fn of(state: &State) -> Self {
-        let mut ties = Self { of_user: HashMap::new(), of_policy: HashMap::new() };
-        state.for_each_key(|key| {
-            let uid = key.uid();
-            if let KeyOwner::User(user) = key.owner() {
-                ties.of_user.entry(*user).or_default().push(uid);
-            }
-            for policy in &key.rights().attached {
-                ties.of_policy.entry(*policy).or_default().insert(uid);
-            }
-        });
-        ties
-    }
-
-    fn note(&mut self, event: &Event) {
-        match event {
-            Event::KeyCreated(made) | Event::KeyImported(made) => {
-                if let KeyOwner::User(user) = &made.owner {
-                    self.of_user.entry(*user).or_default().push(made.key);
-                }
-            }
-            Event::PolicyAttached { policy, holder: Holder::Key(key) } => {
-                self.of_policy.entry(*policy).or_default().insert(*key);
-            }
-            _ => {}
-        }
-    }
-
-    /// Calls `f` with every key that `event` may touch.
-    fn touched(&self, state: &State, event: &Event, f: &mut dyn FnMut(KeyUid)) {
-        let mut users: BTreeSet<UserUid> = BTreeSet::new();
-        subjects(event, &mut |mention| match mention {
-            Mention::Key(key) => f(key),
-            Mention::User(user) => _ = users.insert(user),
-            Mention::Group(group) => {
-                users.extend(state.group(group).into_iter().flat_map(|group| group.members.iter().copied()));
-            }
-            Mention::Policy(policy) => {
-                if let Some(keys) = self.of_policy.get(&policy) {
-                    keys.iter().copied().for_each(&mut *f);
-                }
-                // Of users the holders are few, and known by what they hold or are bounded by.
-                let holds = |user: &crate::state::UserRecord| {
-                    user.attached.contains(&policy)
-                        || user.boundary == Some(policy)
-                        || user.groups.iter().any(|it| state.group(*it).is_some_and(|it| it.attached.contains(&policy)))
-                };
-                users.extend(state.all_users().filter(|user| holds(user)).map(|user| user.user));
-            }
-            _ => {}
-        });
-        for user in users {
-            self.of_user.get(&user).into_iter().flatten().for_each(|key| f(*key));
-        }
-    }
 }
 
 /// From when, to when; without an end it goes on.

@@ -7,10 +7,15 @@
 //! Not here: the moments (`at`), and the documents as they stand (`rights`).
 
 pub mod blast;
+pub mod compare;
+pub mod course;
 pub mod intervals;
 mod power;
+mod replay;
 pub mod table;
+mod ties;
 pub mod who;
+pub mod widened;
 
 pub use power::{Because, May, Power, power};
 

@@ -47,6 +47,9 @@ pub struct Power {
     pub denies: Vec<Because>,
     /// A document is not in evidence, so it may be otherwise.
     pub uncertain: bool,
+    /// Never, although something gives it: a Deny, the boundary or the quarantine takes it away.
+    #[serde(skip)]
+    pub taken_away: bool,
 }
 
 /// A statement that bears on an answer.
@@ -100,7 +103,6 @@ pub fn power(worlds: &Worlds, key: &KeyRecord, question: &Question, now: Time) -
     let in_evidence = worlds.kind_of(key.org) == OrgKind::Evidence;
     // Of an evidence org's own keys nothing is known but that they exist.
     let uncertain = access.unread.is_some() || (in_evidence && key.owner == KeyOwner::Org && !key.is_scoped());
-    let never = |why: String, denies: Vec<Because>| Power { may: May::Never, why, allows: vec![], denies, uncertain };
     let because = |it: &About<'_>| Because::new(worlds, &standing, key, it.by, it.statement);
     let open = |it: &About<'_>| it.of_request.iter().any(|condition| !is_given(question, condition));
     let closed_hold = |it: &About<'_>| {
@@ -112,33 +114,40 @@ pub fn power(worlds: &Worlds, key: &KeyRecord, question: &Question, now: Time) -
     let denies: Vec<&About<'_>> = others.iter().filter(|it| it.statement.effect == Effect::Deny).collect();
     let allows: Vec<&About<'_>> =
         others.iter().filter(|it| it.statement.effect == Effect::Allow && it.counts).collect();
+    // A role or default needs no statement; they decide if nothing else comes before.
+    let by_role = question.with_request(|request| standing.by_role(request));
+    let is_given_something = !allows.is_empty() || by_role.is_some();
+    let never = |why: String, denies: Vec<Because>, taken_away: bool| {
+        let taken_away = taken_away && is_given_something;
+        Power { may: May::Never, why, allows: vec![], denies, uncertain, taken_away }
+    };
     match access.reason {
-        Reason::Unusable { .. } | Reason::OtherBucket | Reason::Quarantined | Reason::Unreadable { .. } => {
-            return never(why(&access, key), vec![]);
+        Reason::Quarantined => return never(why(&access, key), vec![], true),
+        Reason::Unusable { .. } | Reason::OtherBucket | Reason::Unreadable { .. } => {
+            return never(why(&access, key), vec![], false);
         }
         Reason::Admin => {
-            return Power { may: May::Always, why: why(&access, key), allows: vec![], denies: vec![], uncertain };
+            let (why, allows, denies) = (why(&access, key), vec![], vec![]);
+            return Power { may: May::Always, why, allows, denies, uncertain, taken_away: false };
         }
         _ => {}
     }
     if let Some(deny) = denies.iter().find(|it| !open(it)) {
-        return never("a Deny".to_owned(), vec![because(deny)]);
+        return never("a Deny".to_owned(), vec![because(deny)], true);
     }
     let mut always = denies.is_empty();
     if standing.boundary().is_some() {
         let of = |effect| boundary.iter().filter(move |it: &&About<'_>| it.statement.effect == effect);
         if let Some(deny) = of(Effect::Deny).find(|it| !open(it)) {
-            return never("a Deny in the permissions boundary".to_owned(), vec![because(deny)]);
+            return never("a Deny in the permissions boundary".to_owned(), vec![because(deny)], true);
         }
         if of(Effect::Allow).next().is_none() {
-            return never("the permissions boundary does not allow it".to_owned(), vec![]);
+            return never("the permissions boundary does not allow it".to_owned(), vec![], true);
         }
         always &= of(Effect::Deny).next().is_none() && of(Effect::Allow).any(|it| !open(it));
     }
-    // A role or default needs no statement; they decided if nothing else came before.
-    let by_role = question.with_request(|request| standing.by_role(request));
     if allows.is_empty() && by_role.is_none() {
-        return never(why(&access, key), denies.into_iter().map(because).collect());
+        return never(why(&access, key), denies.into_iter().map(because).collect(), false);
     }
     always &= by_role.is_some() || allows.iter().any(|it| !open(it));
     let why = match by_role {
@@ -152,6 +161,7 @@ pub fn power(worlds: &Worlds, key: &KeyRecord, question: &Question, now: Time) -
         allows: allows.into_iter().map(because).collect(),
         denies: denies.into_iter().map(because).collect(),
         uncertain,
+        taken_away: false,
     }
 }
 

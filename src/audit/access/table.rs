@@ -135,16 +135,29 @@ const OF_ORG: &[&str] = &[
 /// Makes the table of `key` at `now`, in the worlds of that moment.
 #[must_use]
 pub fn table(worlds: &Worlds, key: &KeyRecord, now: Time) -> DecisionTable {
+    table_of(worlds, key, now, BUCKETS_MAX, &BTreeSet::new())
+}
+
+/// [`table`] of at most so many of the org's buckets, besides those that are named by what the key holds, and `also`.
+#[must_use]
+pub fn table_of(
+    worlds: &Worlds,
+    key: &KeyRecord,
+    now: Time,
+    buckets_max: usize,
+    also: &BTreeSet<String>,
+) -> DecisionTable {
     let state = worlds.state_of(key.org);
     let registered: BTreeSet<&str> =
         state.buckets().filter(|(_, org)| *org == key.org).map(|(bucket, _)| bucket.as_str()).collect();
     let named = named_places(worlds, key);
-    let mut places: BTreeSet<(&str, &str)> = registered.iter().take(BUCKETS_MAX).map(|bucket| (*bucket, "")).collect();
+    let mut places: BTreeSet<(&str, &str)> = registered.iter().take(buckets_max).map(|bucket| (*bucket, "")).collect();
+    places.extend(also.iter().map(|bucket| (bucket.as_str(), "")));
     for (bucket, prefix) in &named {
         match bucket {
             Some(bucket) => _ = places.insert((bucket, prefix)),
             // Of any bucket: asked of each that there is.
-            None if !prefix.is_empty() => places.extend(registered.iter().take(BUCKETS_MAX).map(|it| (*it, &**prefix))),
+            None if !prefix.is_empty() => places.extend(registered.iter().take(buckets_max).map(|it| (*it, &**prefix))),
             None => {}
         }
     }
@@ -179,7 +192,7 @@ pub fn table(worlds: &Worlds, key: &KeyRecord, now: Time) -> DecisionTable {
         row.prefix.is_empty()
             || bucket.is_none_or(|it| row.cells.iter().any(|cell| cell.power.may != it.may(cell.kind)))
     });
-    let not_asked = registered.len().saturating_sub(BUCKETS_MAX);
+    let not_asked = registered.len().saturating_sub(buckets_max);
     DecisionTable { rows, closed, not_asked, org: of_org(worlds, key, now) }
 }
 

@@ -1,5 +1,8 @@
 //! The values of an investigation. Field names are what `--json` shows.
 
+use super::super::access::blast::BlastRadius;
+use super::super::access::course::Course;
+use super::super::access::widened::Widening;
 use super::super::report::{Attribution, EventRef, FactRow, Finding, Stamp};
 use super::super::rights::InForce;
 use super::super::uses::{Ended, Tally, TallyRow, UseSummary};
@@ -9,7 +12,7 @@ use serde::Serialize;
 /// The whole investigation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CompromiseReport {
-    pub questions: [&'static str; 13],
+    pub questions: [&'static str; 17],
     pub access_key_id: String,
     /// Whether anything is known of this id (I1).
     pub known: bool,
@@ -46,8 +49,18 @@ pub struct CompromiseReport {
     pub siblings: Vec<Sibling>,
     /// I13.
     pub widened: Vec<FactRow>,
-    /// In place of I7.
+    /// I13: which of these gave it more than it had, and what.
+    pub opened: Vec<Widening>,
+    /// The grants and documents in force.
     pub rights: Vec<RightsAt>,
+    /// I7: what it could do when the window began, and each change of that.
+    pub courses: Vec<Course>,
+    /// I2: whether it is usable, and what stopped it.
+    pub usable: Vec<Usable>,
+    /// I15: who used it before, and breaks when it is revoked.
+    pub clients: Vec<Client>,
+    /// What it reached when the window began, or now.
+    pub blast_radius: Vec<RadiusAt>,
     /// I18.
     pub ransom: Vec<RansomRow>,
     /// Worst first.
@@ -73,6 +86,41 @@ pub struct Place {
     pub created: Option<Attribution>,
     /// Each time a secret of it was given out.
     pub secrets_shown: Vec<Attribution>,
+}
+
+/// Whether it can be used, and if not, why not and since when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Usable {
+    pub org: String,
+    pub org_kind: &'static str,
+    pub usable: bool,
+    pub status: &'static str,
+    pub stopped_at: Option<Stamp>,
+    /// None: it is usable, or the time stopped it.
+    pub stopped_by: Option<Attribution>,
+    /// A node that stands at this seq or later turns it away.
+    pub seq: Option<Seq>,
+    pub nodes: &'static str,
+}
+
+/// A program somewhere that used the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Client {
+    pub user_agent: String,
+    /// A /24 or /48.
+    pub network: String,
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// The blast radius at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RadiusAt {
+    pub at: Stamp,
+    pub org: String,
+    pub org_kind: &'static str,
+    #[serde(flatten)]
+    pub radius: BlastRadius,
 }
 
 /// How long it lay open (I4).

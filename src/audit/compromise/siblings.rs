@@ -8,13 +8,17 @@ use super::super::names::{KeyPlace, Worlds};
 use super::super::report::{EventRef, org_kind};
 use super::super::uses::{EVENTS_NAMED_MAX, each_use};
 use super::super::{AuditError, History, Plan};
+use super::CompromiseOptions;
 use super::report::Sibling;
-use super::{CompromiseOptions, Used};
+use super::used::Used;
 use crate::model::{Event, EventKind, KeyOwner, KeyUid, Time};
 use crate::state::Fact;
 use std::collections::{BTreeMap, BTreeSet};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// Tags that say which program a key is for.
+const APP_TAGS: [&str; 3] = ["app", "application", "service"];
 
 #[derive(Default)]
 struct Why {
@@ -22,7 +26,7 @@ struct Why {
     events: Vec<EventRef>,
 }
 
-/// Keys of the same owner or label, made by the same hand in the same hour, or used from the same places in the window.
+/// Keys of the same owner, label or app, made by the same hand in the same hour, or used from the same places in the window.
 #[expect(clippy::too_many_arguments, reason = "each is one side of the question")]
 pub(super) fn siblings(
     history: &dyn History,
@@ -66,6 +70,13 @@ fn by_record(worlds: &Worlds, places: &[KeyPlace], found: &mut BTreeMap<KeyUid, 
             }
             if !key.label.is_empty() && key.label == place.record.label {
                 note("same label".to_owned());
+            }
+            let of_app = |name: &str| APP_TAGS.iter().any(|app| name.eq_ignore_ascii_case(app));
+            let mine = &place.record.more().tags;
+            for (name, value) in key.more().tags.iter().filter(|(name, _)| of_app(name)) {
+                if !value.is_empty() && mine.get(name) == Some(value) {
+                    note(format!("same {name} `{value}`"));
+                }
             }
         }
     });

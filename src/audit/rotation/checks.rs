@@ -6,8 +6,9 @@ use super::super::describe::count;
 use super::super::names::Worlds;
 use super::super::report::{EventRef, Finding, Severity, Stamp, org_kind};
 use super::super::rights::{Breadth, BreadthCache};
-use super::RotationOptions;
+use super::effect::Effects;
 use super::trail::{Trail, Trails};
+use super::{RotationOptions, exercised};
 use crate::model::{EventId, Holder, KeyOwner, KeyUid, OrgKind, Time, UserUid};
 use crate::state::{KeyRecord, KeyStatus, Marks};
 use std::collections::BTreeMap;
@@ -20,8 +21,18 @@ pub(super) struct Checks<'a> {
     options: &'a RotationOptions,
     now: Time,
     breadth: BreadthCache<'a>,
+    effects: Effects<'a>,
+    exercised: Asked,
     /// Usable keys by user (R6).
     usable: BTreeMap<UserUid, Vec<UsableKey>>,
+}
+
+/// How far R8 was asked.
+#[derive(Default)]
+struct Asked {
+    keys: usize,
+    keys_left: usize,
+    buckets_left: usize,
 }
 
 struct UsableKey {
@@ -35,7 +46,9 @@ struct UsableKey {
 
 impl<'a> Checks<'a> {
     pub fn new(worlds: &'a Worlds, trails: &'a Trails, options: &'a RotationOptions, now: Time) -> Self {
-        Self { worlds, trails, options, now, breadth: BreadthCache::new(worlds), usable: BTreeMap::new() }
+        let (breadth, effects) = (BreadthCache::new(worlds), Effects::new(worlds));
+        let (exercised, usable) = (Asked::default(), BTreeMap::new());
+        Self { worlds, trails, options, now, breadth, effects, exercised, usable }
     }
 
     /// Checks one key.
@@ -50,6 +63,7 @@ impl<'a> Checks<'a> {
         self.age(key, trail, findings);
         self.idle(key, trail, findings);
         self.wide(key, trail, findings);
+        self.exercised(key, trail, findings);
         if let KeyOwner::User(user) = key.owner {
             let is_ending = status == KeyStatus::Rotating && key.more().links.replaced_by.is_some();
             self.usable.entry(user).or_default().push(UsableKey {
@@ -137,16 +151,7 @@ impl<'a> Checks<'a> {
             let event = trail.first_used.map(|(_, event)| event);
             findings.push(self.finding("R7", "root-key", Severity::High, key, detail, event));
         }
-        let Breadth { admin, wildcard_action, all_buckets, sources } = self.breadth.of(key);
-        if admin || wildcard_action || all_buckets {
-            let words = [(admin, "Admin"), (wildcard_action, "wildcard actions"), (all_buckets, "all buckets")];
-            let words: Vec<&str> = words.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
-            let severity = if admin || (wildcard_action && all_buckets) { Severity::Medium } else { Severity::Low };
-            let detail = format!("{}, by {}", words.join(", "), sources.join("; "));
-            let mut finding = self.finding("R7", "wide-rights", severity, key, detail, None);
-            finding.events = self.gave(key, trail).into_iter().map(EventRef).collect();
-            findings.push(finding);
-        }
+        self.breadth(key, trail, findings);
         let (networks, agents) = (trail.networks(), trail.agents());
         if networks > self.options.shared_networks || agents > self.options.shared_agents {
             let detail = format!(
@@ -167,6 +172,83 @@ impl<'a> Checks<'a> {
                 findings.push(self.finding("R7", "no-label", Severity::Info, key, "has no label".to_owned(), event));
             }
         }
+    }
+
+    /// What documents make wide, and what of that really is.
+    fn breadth(&mut self, key: &KeyRecord, trail: &Trail, findings: &mut Vec<Finding>) {
+        let breadth = self.breadth.of(key);
+        if !breadth.admin && !breadth.wildcard_action && !breadth.all_buckets {
+            return;
+        }
+        let taken = self.effects.taken_away(key, &breadth, self.now);
+        let Breadth { admin, wildcard_action, all_buckets, sources } = breadth;
+        let words = [(admin, "Admin"), (wildcard_action, "wildcard actions"), (all_buckets, "all buckets")];
+        let words: Vec<&str> = words.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
+        let severity = if taken.is_some() {
+            Severity::Info
+        } else if admin || (wildcard_action && all_buckets) {
+            Severity::Medium
+        } else {
+            Severity::Low
+        };
+        let taken = taken.map_or_else(String::new, |why| format!("; taken away everywhere: {why}"));
+        let detail = format!("{}, by {}{taken}", words.join(", "), sources.join("; "));
+        let mut finding = self.finding("R7", "wide-rights", severity, key, detail, None);
+        finding.events = self.gave(key, trail).into_iter().map(EventRef).collect();
+        findings.push(finding);
+    }
+
+    /// R8.
+    fn exercised(&mut self, key: &KeyRecord, trail: &Trail, findings: &mut Vec<Finding>) {
+        // Without any use it is idle, which R4 tells.
+        if trail.uses == 0 || !self.options.asks("R8") {
+            return;
+        }
+        if self.exercised.keys == exercised::KEYS_MAX {
+            self.exercised.keys_left += 1;
+            return;
+        }
+        self.exercised.keys += 1;
+        let (detail, buckets_left) = exercised::unexercised(self.worlds, self.trails, key, trail, self.now);
+        self.exercised.buckets_left += buckets_left;
+        if let Some(detail) = detail {
+            let (from, to) = self.options.used_in(self.now);
+            let detail = format!("not used in {} days and could go: {detail}", to.days_since(from));
+            let event = trail.last_used.map(|(_, event)| event);
+            let mut finding = self.finding("R8", "unused-rights", Severity::Low, key, detail, event);
+            let gave: Vec<EventRef> = self.gave(key, trail).into_iter().map(EventRef).collect();
+            if !gave.is_empty() {
+                finding.events = gave;
+            }
+            finding.since = Some(from.into());
+            findings.push(finding);
+        }
+    }
+
+    /// What R8 left out.
+    pub fn cut(&self, findings: &mut Vec<Finding>) {
+        let cut = &self.exercised;
+        if cut.keys_left == 0 && cut.buckets_left == 0 {
+            return;
+        }
+        findings.push(Finding {
+            question: "R8",
+            check: "not-all-asked",
+            severity: Severity::Info,
+            org: None,
+            org_kind: None,
+            access_key_id: None,
+            owner: None,
+            days: None,
+            since: None,
+            detail: format!(
+                "unused rights: {} were asked about, {} not; of those that were, {} not",
+                count(cut.keys, "key"),
+                cut.keys_left,
+                count(cut.buckets_left, "bucket")
+            ),
+            events: Vec::new(),
+        });
     }
 
     /// What gave a key its rights: its own, or its owner's and that one's groups'.

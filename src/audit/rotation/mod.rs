@@ -6,14 +6,17 @@
 //! Sources of the defaults: 90 days CIS AWS 2.12 (v7.0.0) and AWS Config `access-keys-rotated`; 45 days CIS 1.12; one active key a user
 //! CIS 1.13; no root keys CIS 1.4.
 //!
-//! Not here: what a key did (`compromise`), granted rights that were never exercised (R8: needs the evaluator).
+//! Not here: what a key did (`compromise`).
 
 mod checks;
+mod effect;
+mod exercised;
 mod rotations;
 mod trail;
 
 pub use rotations::RotationRow;
 
+use super::access::widened::{Period, Widening, widened};
 use super::at::AsOf;
 use super::listing::{ListingOptions, digest, listing};
 use super::names::Worlds;
@@ -27,7 +30,8 @@ use std::ops::ControlFlow;
 use trail::Trails;
 
 /// The questions that are answered here.
-pub const QUESTIONS: [&str; 12] = ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R9", "R10", "R12", "R13", "R14"];
+pub const QUESTIONS: [&str; 14] =
+    ["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R11", "R12", "R13", "R14"];
 
 /// What counts as a grant or a revoke, for the population of a period (R10).
 pub const GRANTS_AND_REVOKES: [EventKind; 27] = [
@@ -74,7 +78,8 @@ pub struct RotationOptions {
     /// A key used from more networks, or by more user agents, is shared by several programs.
     pub shared_networks: usize,
     pub shared_agents: usize,
-    /// The period of R2, R3, R10 and R13; `None` on a side: no bound. R10 lists its population only when `since` is given.
+    /// The period of R2, R3, R8, R10, R11 and R13; `None` on a side: no bound, for R8 90 days before the day. R10 and R11 are
+    /// listed only when `since` is given.
     pub since: Option<Time>,
     pub until: Option<Time>,
     /// Only these orgs.
@@ -111,6 +116,12 @@ impl RotationOptions {
         self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
     }
 
+    /// In which time rights count as exercised (R8).
+    fn used_in(&self, now: Time) -> (Time, Time) {
+        let until = self.until.map_or(now, |until| until.plus_ns(-1).min(now));
+        (self.since.unwrap_or_else(|| until.plus_ns(-exercised::DAYS * 86_400_000_000_000)), until)
+    }
+
     fn has_org(&self, org: OrgUid) -> bool {
         self.orgs.as_ref().is_none_or(|orgs| orgs.contains(&org))
     }
@@ -135,6 +146,8 @@ pub struct RotationReport {
     pub attribution: Vec<KeyAttribution>,
     /// R10.
     pub population: Option<Population>,
+    /// R11: what widened rights in the period, with what could be done before and after.
+    pub widened: Option<Vec<Widening>>,
     /// R14.
     pub snapshot: SnapshotDigest,
 }
@@ -210,7 +223,7 @@ pub fn rotation(
     options: &RotationOptions,
 ) -> Result<RotationReport, AuditError> {
     let now = options.as_of.now(worlds);
-    let trails = Trails::read(history, options)?;
+    let trails = Trails::read(history, options, now)?;
     let mut keys = KeyCounts::default();
     let mut findings = Vec::new();
     let mut attribution = Vec::new();
@@ -242,6 +255,7 @@ pub fn rotation(
         }
     });
     checks.owners(&mut findings);
+    checks.cut(&mut findings);
     let rotations = rotations::rotations(worlds, &trails, options, now, &mut findings);
     findings.retain(|finding| options.asks(finding.question));
     findings.sort_by(|a, b| {
@@ -255,6 +269,14 @@ pub fn rotation(
     }
     let population = match options.since {
         Some(_) if options.asks("R10") => Some(population(history, worlds, options)?),
+        _ => None,
+    };
+    let widened = match options.since {
+        Some(since) if options.asks("R11") => {
+            let (from, to) = (since.plus_ns(-1), options.used_in(now).1);
+            let orgs = options.orgs.as_ref();
+            Some(widened(history, worlds, &Period { since: from, to, as_of: options.as_of, key: None, orgs })?)
+        }
         _ => None,
     };
     let rows =
@@ -273,6 +295,7 @@ pub fn rotation(
         rotations: if options.asks("R3") { rotations } else { Vec::new() },
         attribution,
         population,
+        widened,
         snapshot: SnapshotDigest { digest: hex(&digest(&rows)), rows: rows.len() },
     })
 }

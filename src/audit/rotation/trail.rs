@@ -9,10 +9,12 @@ use super::super::mention::{is_made, subjects};
 use super::super::report::{ActorRow, EventRef};
 use super::super::uses::{Ended, each_use};
 use super::super::{AuditError, History, Mention, Plan};
+use super::exercised::{Exercised, exercised};
 use super::{BriefAttribution, RotationOptions};
-use crate::model::{Dialect, Event, EventId, Holder, KeyUid, Seq, Time};
+use crate::audit::access::table::Kind;
+use crate::model::{Dialect, Event, EventId, Holder, KeyUid, OrgUid, Seq, Time};
 use crate::state::Fact;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How many networks and agents of a key are told apart; more than any threshold.
 const PLACES_MAX: usize = 32;
@@ -82,6 +84,13 @@ pub(super) struct Trail {
     agents: Vec<u32>,
     /// Used by the account root.
     pub is_root: bool,
+    /// What it used in the period of R8: kinds by bucket.
+    exercised: BTreeSet<(u32, Kind)>,
+    /// It managed something: users, keys, policies.
+    pub managed: bool,
+    /// Uses in that period, and those of them that were not told apart.
+    pub uses: u64,
+    pub uses_untold: u64,
 }
 
 impl Trail {
@@ -102,6 +111,8 @@ pub(super) struct Trails {
     given: HashMap<Holder, Vec<EventId>>,
     whos: Interned<Who>,
     places: Interned<String>,
+    /// Evidence orgs whose trail holds calls on objects.
+    objects_told: HashSet<OrgUid>,
 }
 
 #[derive(Debug)]
@@ -138,6 +149,17 @@ impl Trails {
         self.given.get(&holder).into_iter().flatten().copied()
     }
 
+    /// What a key used in the period, kinds by bucket.
+    pub fn exercised<'a>(&'a self, trail: &'a Trail) -> impl Iterator<Item = (&'a str, Kind)> {
+        let told = |(place, kind): &(u32, Kind)| Some((self.places.values.get(*place as usize)?.as_str(), *kind));
+        trail.exercised.iter().filter_map(told)
+    }
+
+    /// Whether calls on objects are in an evidence org's records at all; a trail of management calls has none.
+    pub fn tells_of_objects(&self, org: OrgUid) -> bool {
+        self.objects_told.contains(&org)
+    }
+
     pub fn attribution(&self, brief: Brief) -> BriefAttribution {
         let who = self.whos.values.get(brief.who as usize);
         BriefAttribution {
@@ -155,7 +177,7 @@ impl Trails {
     }
 
     /// Reads the log once.
-    pub fn read(history: &dyn History, options: &RotationOptions) -> Result<Self, AuditError> {
+    pub fn read(history: &dyn History, options: &RotationOptions, now: Time) -> Result<Self, AuditError> {
         let mut trails = Self::default();
         let wanted = |fact: &Fact<'_>| options.as_of.shows(fact) && fact.org.is_none_or(|org| options.has_org(org));
         let mut plan = Plan::all();
@@ -163,13 +185,13 @@ impl Trails {
             plan.range = 1..=seq;
         }
         each_fact(history, &plan, &wanted, &mut |fact, change, _| {
-            trails.note_uses(fact, change == 0);
+            trails.note_uses(fact, change == 0, options.used_in(now));
             trails.note_change(fact);
         })?;
         Ok(trails)
     }
 
-    fn note_uses(&mut self, fact: &Fact<'_>, is_first: bool) {
+    fn note_uses(&mut self, fact: &Fact<'_>, is_first: bool, (from, to): (Time, Time)) {
         let is_root = fact.record.is_some() && fact.actor.kind == "root";
         each_use(fact, is_first, &mut |key, used| {
             let trail = self.keys.entry(key).or_default();
@@ -193,6 +215,21 @@ impl Trails {
                     if !places.contains(&place) {
                         places.push(place);
                     }
+                }
+            }
+            if used.last >= from && used.first <= to && used.ended != Ended::Denied {
+                trail.uses = trail.uses.saturating_add(used.count);
+                match exercised(used.service, used.action) {
+                    Exercised::Kinds(kinds) => {
+                        let place = self.places.number(used.bucket.unwrap_or_default().to_owned());
+                        trail.exercised.extend(kinds.iter().map(|kind| (place, *kind)));
+                        if let Some(org) = fact.org.filter(|_| kinds.iter().any(|kind| kind.probe().1)) {
+                            self.objects_told.insert(org);
+                        }
+                    }
+                    Exercised::Management => trail.managed = true,
+                    Exercised::Untold => trail.uses_untold = trail.uses_untold.saturating_add(used.count),
+                    Exercised::Other => {}
                 }
             }
             for switch in &mut trail.switches {

@@ -1,7 +1,7 @@
 //! `audit compromise`: what a leaked key did, what it made, and what of that is still alive.
 
 use super::rotation::{findings, severity};
-use super::{key, show};
+use super::{contain, key, show};
 use crate::audit::at::{AsOf, worlds_at};
 use crate::audit::compromise::{CompromiseOptions, CompromiseReport, Node, compromise};
 use crate::audit::uses::{TallyRow, UseSummary};
@@ -137,6 +137,7 @@ pub fn print_report(out: &mut Out, report: &CompromiseReport, whole: bool) -> Re
         out.heading("What widened its rights, in the window and shortly before")?;
         report.widened.iter().try_for_each(|row| show::fact(out, row, true))?;
     }
+    contain::print(out, report, whole)?;
     if whole {
         hours(out, report)?;
         for rights in &report.rights {

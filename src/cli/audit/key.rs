@@ -161,7 +161,7 @@ pub fn rights(out: &mut Out, rights: &[crate::audit::rights::InForce]) -> Result
     if rights.is_empty() {
         return Ok(());
     }
-    out.heading("Grants and documents in force (not evaluated)")?;
+    out.heading("Grants and documents in force; `audit rights` says what they amount to")?;
     for right in rights {
         let policy = right.policy.as_deref().map(|name| format!(" `{name}`")).unwrap_or_default();
         let note = right.note.map(|note| format!(" ({note})")).unwrap_or_default();

@@ -5,6 +5,7 @@
 mod ask;
 mod blast_radius;
 mod compromise;
+mod contain;
 mod diff;
 mod identify;
 mod key;
@@ -13,6 +14,7 @@ mod rights;
 mod rotation;
 mod show;
 mod who_could;
+mod widened;
 
 pub use compromise::print_report as print_compromise;
 pub use diff::{noun, shown};

@@ -3,15 +3,13 @@
 //! Not here: deciding (`crate::audit::access`).
 
 use super::ask::{AskArgs, key_places};
-use crate::audit::Worlds;
-use crate::audit::access::table::{DecisionTable, Kind, Row, table};
+use crate::audit::access::compare::{CellChange, changes};
+use crate::audit::access::table::{DecisionTable, Kind, table};
 use crate::audit::access::{Answer, Because, May, Power, decide, power};
 use crate::audit::at::{AsOf, worlds_at};
 use crate::cli::args::when;
 use crate::cli::print::{Cell, Out, Paint, Table, moment};
 use crate::cli::{Context, Done, Exit, Failure};
-use crate::model::Time;
-use crate::state::KeyRecord;
 use clap::Args;
 use serde::Serialize;
 
@@ -54,18 +52,8 @@ enum What<'a> {
     Table(&'a DecisionTable),
     Changes {
         since: crate::audit::Stamp,
-        changes: &'a [Changed],
+        changes: &'a [CellChange],
     },
-}
-
-/// What a key may otherwise than before.
-#[derive(Debug, Serialize)]
-struct Changed {
-    place: String,
-    action: &'static str,
-    before: May,
-    after: May,
-    why: String,
 }
 
 impl Rights {
@@ -116,7 +104,8 @@ impl Rights {
                     print_answer(&mut cx.out, &answer, &in_general)?;
                 }
             } else if let Some((before, then)) = &earlier {
-                let changes = changes(before, *then, worlds, now, key);
+                let old = before.key(key.uid()).map(|place| table(before, &place.record, *then));
+                let changes = changes(old.as_ref(), &table(worlds, key, now));
                 if cx.out.json {
                     cx.out.json(&asked(What::Changes { since: (*then).into(), changes: &changes }))?;
                 } else {
@@ -133,43 +122,6 @@ impl Rights {
         }
         Ok(Exit::Done)
     }
-}
-
-/// Cells that are not what they were.
-fn changes(before: &Worlds, then: Time, after: &Worlds, now: Time, key: &KeyRecord) -> Vec<Changed> {
-    let old = before.key(key.uid()).map(|place| table(before, &place.record, then));
-    let new = table(after, key, now);
-    let rows = |table: &DecisionTable| -> Vec<(String, &'static str, May, String)> {
-        let cell = |row: &Row, kind: Kind| {
-            let cell = row.cells.iter().find(|cell| cell.kind == kind)?;
-            Some((place(row), cell.action, cell.power.may, cell.power.why.clone()))
-        };
-        let places = table.rows.iter().flat_map(|row| Kind::ALL.into_iter().filter_map(move |kind| cell(row, kind)));
-        let org = table.org.iter().map(|it| (it.resource.clone(), it.action, it.power.may, it.power.why.clone()));
-        places.chain(org).collect()
-    };
-    let (old, new) = (old.as_ref().map(&rows).unwrap_or_default(), rows(&new));
-    let find = |list: &[(String, &'static str, May, String)], place: &str, action: &str| {
-        list.iter().find(|it| it.0 == place && it.1 == action).map(|it| (it.2, it.3.clone()))
-    };
-    let mut changed = Vec::new();
-    for (place, action, may, why) in &new {
-        let was = find(&old, place, action).map_or(May::Never, |(may, _)| may);
-        if was != *may {
-            changed.push(Changed { place: place.clone(), action, before: was, after: *may, why: why.clone() });
-        }
-    }
-    for (place, action, may, _) in &old {
-        if *may != May::Never && find(&new, place, action).is_none() {
-            let why = "nothing allows it any more".to_owned();
-            changed.push(Changed { place: place.clone(), action, before: *may, after: May::Never, why });
-        }
-    }
-    changed
-}
-
-fn place(row: &Row) -> String {
-    if row.prefix.is_empty() { row.bucket.clone() } else { format!("{}/{}", row.bucket, row.prefix) }
 }
 
 fn paint(may: May) -> Paint {
@@ -210,7 +162,7 @@ pub(super) fn print_because(out: &mut Out, because: &Because) -> Result<(), Fail
     Ok(())
 }
 
-fn print_changes(out: &mut Out, changes: &[Changed]) -> Result<(), Failure> {
+pub(super) fn print_changes(out: &mut Out, changes: &[CellChange]) -> Result<(), Failure> {
     if changes.is_empty() {
         return out.line("nothing it may do changed");
     }

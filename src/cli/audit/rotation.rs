@@ -35,13 +35,13 @@ pub struct Rotation {
     /// Used by more user agents than this is shared
     #[arg(long, value_name = "N", default_value_t = 5, hide_short_help = true)]
     shared_agents: usize,
-    /// The period of rotations, deletes and of every grant and revoke, which are then listed
+    /// The period of rotations, deletes, unused rights, and of what widened rights and every grant and revoke, which are then listed
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// Exclusive
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
-    /// Only this question: R1 to R7, R9, R10, R12, R13, R14; may be repeated
+    /// Only this question: R1 to R14; may be repeated
     #[arg(long = "question", value_name = "R")]
     questions: Vec<String>,
     /// Also who made and last changed each usable key
@@ -171,6 +171,10 @@ pub fn print_report(out: &mut Out, report: &RotationReport) -> Result<(), Failur
                 population.events, first.seq, first.frame_hash, last.seq, last.frame_hash
             ))?;
         }
+    }
+    if let Some(widened) = &report.widened {
+        out.heading("What widened rights in the period")?;
+        super::widened::print(out, widened)?;
     }
     out.line("")?;
     out.pieces(&[(

@@ -175,16 +175,13 @@ pub fn last_used(call: &Call<'_>) -> Answer {
     let Some(key) = found else { return Err(no_such_key(id.as_str())) };
     let mut xml = Xml::default();
     xml.text("UserName", &owner_name(call, &key));
-    xml.element("AccessKeyLastUsed", |xml| match &key.more().last_used {
-        Some(used) => {
+    xml.element("AccessKeyLastUsed", |xml| {
+        let used = key.more().last_used.as_ref();
+        if let Some(used) = used {
             xml.date("LastUsedDate", used.at);
-            xml.text("ServiceName", &used.service);
-            xml.text("Region", region_word(&used.service, &used.region));
         }
-        None => {
-            xml.text("ServiceName", "N/A");
-            xml.text("Region", "N/A");
-        }
+        xml.text("ServiceName", used.map_or("N/A", |used| &used.service));
+        xml.text("Region", used.map_or("N/A", |used| region_word(&used.service, &used.region)));
     });
     Ok(Some(xml))
 }

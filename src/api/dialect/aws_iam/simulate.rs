@@ -112,7 +112,7 @@ impl Question {
     }
 
     /// A page of the pairs, in the order they were asked.
-    fn answer(&self, sources: &[Source], boundary: &[Source], who: &Supposed<'_>, now: Time) -> Answer {
+    fn answer(&self, sources: &[Source], boundary: &[Source], who: &Supposed<'_>, now: Time) -> Xml {
         let asked = Asked::new(&self.entries, who, now);
         let pairs =
             self.actions.iter().flat_map(|action| self.resources.iter().map(move |resource| (action, resource)));
@@ -122,7 +122,7 @@ impl Question {
             simulate(sources, boundary, &asked, action, resource).write(xml);
         });
         page.write_end(&mut xml);
-        Ok(Some(xml))
+        xml
     }
 }
 
@@ -162,13 +162,11 @@ impl Excluded {
     }
 
     fn is_managed(&self, policy: &AnyPolicy, arn: &str) -> bool {
-        match &self.arn {
-            Some(own) => own.eq_ignore_ascii_case(arn),
-            None => {
-                let kind = if matches!(policy, AnyPolicy::Own(_)) { "user-managed" } else { "aws-managed" };
-                self.inline.is_none() && self.kind == Some(kind)
-            }
+        if let Some(own) = &self.arn {
+            return own.eq_ignore_ascii_case(arn);
         }
+        let kind = if matches!(policy, AnyPolicy::Own(_)) { "user-managed" } else { "aws-managed" };
+        self.inline.is_none() && self.kind == Some(kind)
     }
 }
 
@@ -240,7 +238,7 @@ fn of_principal(call: &Call<'_>, state: &State, arn: &str, asked: &Question, now
         None => None,
     };
     let own: Vec<Source> = own.into_iter().collect();
-    asked.answer(&sources, if own.is_empty() { &asked.boundary } else { &own }, &who, now)
+    Ok(Some(asked.answer(&sources, if own.is_empty() { &asked.boundary } else { &own }, &who, now)))
 }
 
 /// `CallerArn`: the user that is supposed to ask.
@@ -260,7 +258,7 @@ pub fn custom(call: &Call<'_>) -> Answer {
     call.authorize("*")?;
     let who = caller(call, call.state())?;
     let now = asked.entries.as_of.unwrap_or_else(|| call.now());
-    asked.answer(&asked.inputs, &asked.boundary, &who, now)
+    Ok(Some(asked.answer(&asked.inputs, &asked.boundary, &who, now)))
 }
 
 pub fn keys_for_custom(call: &Call<'_>) -> Answer {
