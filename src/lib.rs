@@ -5,6 +5,8 @@
 //! highest first; a module names only modules with a smaller number (`tests/layers.rs`).
 #![deny(unsafe_code)]
 
+#[cfg(feature = "server")]
+pub mod api;
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;

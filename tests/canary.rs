@@ -203,6 +203,12 @@ fn every_other_command(watch: &mut Watch) {
     run(watch, "bucket list", &[]);
     run(watch, "bucket show", &["logs"]);
     run(watch, "bucket delete", &["logs"]);
+    watch.done("partner create", &["tig"]);
+    watch.done("partner list", &["--json"]);
+    watch.done("partner rotate", &["tig", "--json"]);
+    let opened = watch.done("token create", &["--key", IMPORTED, "--ttl", "1h", "--json"]).lines().remove(0);
+    let closed = watch.run("token close", &[], Some(&text(&opened, "token")));
+    assert_eq!(closed.code, 0, "{}", closed.stderr);
     for key in [id, IMPORTED] {
         run(watch, "key show", &[key, "--json"]);
         run(watch, "key show", &[key]);

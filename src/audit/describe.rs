@@ -237,6 +237,10 @@ pub fn describe(fact: &Fact<'_>, worlds: &Worlds) -> Described {
             tag_changes(set, removed, &mut change);
             format!("changed tags of {}", policy(*uid))
         }
+        Event::PolicyDescribed { policy: uid, before, after } => {
+            change("description", some(before), some(after));
+            format!("changed the description of {}", policy(*uid))
+        }
         Event::PolicyVersionCreated { policy: uid, version, document, is_default } => {
             change("document", None, Some(document.to_string()));
             let default = if *is_default { " and made it the default" } else { "" };

@@ -157,6 +157,7 @@ pub fn subjects<'a>(event: &'a Event, f: &mut impl FnMut(Mention<'a>)) {
         }
         Event::PolicyCreated { policy, .. }
         | Event::PolicyTagged { policy, .. }
+        | Event::PolicyDescribed { policy, .. }
         | Event::PolicyVersionCreated { policy, .. }
         | Event::PolicyDefaultSet { policy, .. }
         | Event::PolicyVersionDeleted { policy, .. }

@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// The account of AWS's own documentation: every tool takes it.
-const ACCOUNT: &str = "123456789012";
+pub const ACCOUNT: &str = "123456789012";
 
 #[derive(Debug, Args)]
 pub struct Init {

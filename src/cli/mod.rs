@@ -25,14 +25,17 @@ mod init;
 mod input;
 mod key;
 mod org;
+mod partner;
 mod policy;
 mod print;
 mod progress;
 mod reading;
 mod repair;
 mod restore;
+mod serve;
 mod sigv4;
 mod state;
+mod token;
 mod user;
 mod vault;
 mod verify;
@@ -67,6 +70,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve every dialect over HTTP; makes the ledger on the first start
+    Serve(serve::Serve),
     /// Make a ledger: its folder, its vault key, its first org
     Init(init::Init),
     /// Investigate an invented incident: the main job in one command
@@ -92,6 +97,12 @@ enum Command {
     /// Buckets and whose they are
     #[command(subcommand)]
     Bucket(bucket::Bucket),
+    /// Providers of the Partner API and their signing keys
+    #[command(subcommand)]
+    Partner(partner::Partner),
+    /// API tokens, for clients that cannot sign
+    #[command(subcommand)]
+    Token(token::Token),
     /// Questions about the past, answered from the log alone
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -149,12 +160,15 @@ impl Command {
             Command::Key(key) => key.run(cx),
             Command::Policy(policy) => policy.run(cx),
             Command::Bucket(bucket) => bucket.run(cx),
+            Command::Partner(partner) => partner.run(cx),
+            Command::Token(token) => token.run(cx),
             Command::Sigv4(sigv4) => sigv4.run(cx),
             Command::Audit(audit) => audit.run(cx),
             Command::State(state) => state.run(cx),
             Command::Verify(verify) => verify.run(cx),
             Command::Import(import) => import.run(cx),
             Command::Backup(backup) => backup.run(cx),
+            Command::Serve(serve) => serve.run(cx),
             Command::Init(init) => init.run(cx),
             Command::Demo(demo) => demo.run(cx),
             Command::Restore(restore) => restore.run(cx),

@@ -23,7 +23,7 @@ pub(super) struct Looked {
     pub org: OrgUid,
     pub status: KeyStatus,
     /// The versions that may sign, the newest first.
-    versions: [Option<u32>; 2],
+    pub versions: [Option<u32>; 2],
 }
 
 impl Looked {
@@ -40,10 +40,28 @@ impl Looked {
 }
 
 /// What a signature is made with: the scope of its signing key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scope<'a> {
     pub date: &'a str,
     pub region: &'a str,
+    pub service: &'a str,
+}
+
+/// Why a signature proves nothing.
+#[derive(Debug)]
+pub(super) enum Unproven {
+    Signature(SigError),
+    /// The key's secret cannot be read now.
+    Unreadable,
+}
+
+impl From<Unproven> for Denied {
+    fn from(error: Unproven) -> Self {
+        match error {
+            Unproven::Signature(error) => error.into(),
+            Unproven::Unreadable => Denied::new("ServiceUnavailable", 503, "Service is unable to handle request."),
+        }
+    }
 }
 
 /// A signing key, from the cache or derived just now.
@@ -71,15 +89,15 @@ impl Gate {
     /// candidates otherwise, and its error is the answer.
     ///
     /// # Errors
-    /// [`Denied`]: `InvalidAccessKeyId` for a key that cannot be used or has no secret here, `SignatureDoesNotMatch` and what
-    /// else `verify` refuses, `ServiceUnavailable` when its secret cannot be read now.
+    /// [`SigError::UnknownKey`] for a key that cannot be used or has no secret here, [`SigError::Mismatch`] and what
+    /// else `verify` refuses; [`Unproven::Unreadable`].
     pub(super) fn prove<V>(
         &self,
         looked: Option<&Looked>,
         scope: Scope<'_>,
         verify: impl FnOnce(&[Candidate<'_>]) -> Result<V, SigError>,
         candidate_of: impl FnOnce(&V) -> usize,
-    ) -> Result<(V, u32), Denied> {
+    ) -> Result<(V, u32), Unproven> {
         let usable = looked.filter(|looked| looked.status.is_usable());
         if let Some(dead) = looked.filter(|looked| !looked.status.is_usable()) {
             self.keys.forget(dead.uid);
@@ -110,10 +128,8 @@ impl Gate {
         }
         let proof = match verify(&candidates[..count]) {
             Ok(proof) => proof,
-            Err(SigError::UnknownKey) if unreadable => {
-                return Err(Denied::new("ServiceUnavailable", 503, "Service is unable to handle request."));
-            }
-            Err(error) => return Err(error.into()),
+            Err(SigError::UnknownKey) if unreadable => return Err(Unproven::Unreadable),
+            Err(error) => return Err(Unproven::Signature(error)),
         };
         let version = versions.get(candidate_of(&proof)).copied().unwrap_or_default();
         // Only now: whoever cannot sign does not fill the cache.
@@ -126,18 +142,19 @@ impl Gate {
     }
 
     fn signing_key(&self, key: &Looked, version: u32, scope: Scope<'_>) -> Result<Signing, VaultError> {
-        let Scope { date, region } = scope;
-        if let Some(cached) = self.keys.find(key.uid, version, date, region) {
+        let Scope { date, region, service } = scope;
+        if let Some(cached) = self.keys.find(key.uid, version, scope) {
             return Ok(Signing::Cached(cached));
         }
         let secret = self.secrets.secret(key.uid, version, &key.id)?;
-        let derived = SigningKey::derive(secret.expose_secret().as_bytes(), date, region, super::SERVICE);
+        let derived = SigningKey::derive(secret.expose_secret().as_bytes(), date, region, service);
         Ok(Signing::Derived(Arc::new(Entry {
             id: key.id.clone(),
             uid: key.uid,
             version,
             date: CompactString::new(date),
             region: CompactString::new(region),
+            service: CompactString::new(service),
             key: derived,
         })))
     }

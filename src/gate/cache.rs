@@ -1,4 +1,5 @@
-//! Signing keys that were derived for requests before: one for each key, secret version, day and region.
+//! Signing keys that were derived for requests before: one for each key, secret version, day, region
+//! and service.
 //!
 //! Sets of eight places, a key's uid chooses the set. A look reads one cache line of tags and the one place whose tag fits: no
 //! lock, no allocation, no disk. A full set gives up the place that was taken longest ago.
@@ -10,6 +11,7 @@
 //!
 //! Not here: secrets.
 
+use super::authenticate::Scope;
 use crate::model::{AccessKeyId, KeyUid};
 use crate::sigv4::SigningKey;
 use arc_swap::{ArcSwapOption, Guard};
@@ -29,12 +31,17 @@ pub(super) struct Entry {
     /// `20130524`
     pub date: CompactString,
     pub region: CompactString,
+    pub service: CompactString,
     pub key: SigningKey,
 }
 
 impl Entry {
-    fn is_for(&self, uid: KeyUid, version: u32, date: &str, region: &str) -> bool {
-        self.uid == uid && self.version == version && self.date == date && self.region == region
+    fn is_for(&self, uid: KeyUid, version: u32, scope: Scope<'_>) -> bool {
+        self.uid == uid && self.version == version && self.scope() == scope
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope { date: &self.date, region: &self.region, service: &self.service }
     }
 }
 
@@ -85,20 +92,20 @@ impl SigningKeys {
     }
 
     /// The key derived for just this. Name only a version that is alive now.
-    pub fn find(&self, uid: KeyUid, version: u32, date: &str, region: &str) -> Option<Guard<Option<Arc<Entry>>>> {
+    pub fn find(&self, uid: KeyUid, version: u32, scope: Scope<'_>) -> Option<Guard<Option<Arc<Entry>>>> {
         let (set, tag) = (self.set(uid), tag(uid));
         set.tags.0.iter().zip(&set.ways).find_map(|(held, way)| {
             if held.load(Ordering::Acquire) != tag {
                 return None;
             }
             let entry = way.load();
-            entry.as_ref().is_some_and(|entry| entry.is_for(uid, version, date, region)).then_some(entry)
+            entry.as_ref().is_some_and(|entry| entry.is_for(uid, version, scope)).then_some(entry)
         })
     }
 
     pub fn keep(&self, entry: Arc<Entry>) {
         let Entry { uid, version, .. } = *entry;
-        if self.find(uid, version, &entry.date, &entry.region).is_some() {
+        if self.find(uid, version, entry.scope()).is_some() {
             return;
         }
         let set = self.set(uid);
@@ -150,7 +157,12 @@ mod tests {
     fn entry(number: u32, version: u32, date: &str) -> Arc<Entry> {
         let id = AccessKeyId::parse(&format!("NQAK{number:016}")).unwrap();
         let key = SigningKey::derive(format!("secret {number} {version}").as_bytes(), date, "r", "s3");
-        Arc::new(Entry { uid: id.uid(World::Live), id, version, date: date.into(), region: "r".into(), key })
+        let (region, service) = ("r".into(), "s3".into());
+        Arc::new(Entry { uid: id.uid(World::Live), id, version, date: date.into(), region, service, key })
+    }
+
+    fn scope<'a>(date: &'a str, region: &'a str) -> Scope<'a> {
+        Scope { date, region, service: "s3" }
     }
 
     #[test]
@@ -160,14 +172,15 @@ mod tests {
         keys.keep(Arc::clone(&kept));
         keys.keep(Arc::clone(&kept));
         assert_eq!(keys.len(), 1);
-        let found = keys.find(kept.uid, 2, "20261125", "r").expect("it is kept");
+        let found = keys.find(kept.uid, 2, scope("20261125", "r")).expect("it is kept");
         assert_eq!(found.as_ref().unwrap().key.sign(b"x"), kept.key.sign(b"x"));
         for (version, date, region) in [(1, "20261125", "r"), (2, "20261126", "r"), (2, "20261125", "q")] {
-            assert!(keys.find(kept.uid, version, date, region).is_none());
+            assert!(keys.find(kept.uid, version, scope(date, region)).is_none());
         }
-        assert!(keys.find(entry(2, 2, "20261125").uid, 2, "20261125", "r").is_none());
+        assert!(keys.find(entry(2, 2, "20261125").uid, 2, scope("20261125", "r")).is_none());
+        assert!(keys.find(kept.uid, 2, Scope { service: "iam", ..scope("20261125", "r") }).is_none());
         keys.forget(kept.uid);
-        assert!(keys.find(kept.uid, 2, "20261125", "r").is_none() && keys.len() == 0);
+        assert!(keys.find(kept.uid, 2, scope("20261125", "r")).is_none() && keys.len() == 0);
     }
 
     #[test]
@@ -176,7 +189,7 @@ mod tests {
         for number in 0..5_000 {
             let kept = entry(number, 1, "20261125");
             keys.keep(Arc::clone(&kept));
-            assert!(keys.find(kept.uid, 1, "20261125", "r").is_some(), "what was kept last is there");
+            assert!(keys.find(kept.uid, 1, scope("20261125", "r")).is_some(), "what was kept last is there");
         }
         assert_eq!(keys.len(), 256);
         keys.sweep(|entry| entry.id.as_str().ends_with('7'));
@@ -190,7 +203,7 @@ mod tests {
         let weak = Arc::downgrade(&kept);
         let uid = kept.uid;
         keys.keep(kept);
-        let user = keys.find(uid, 1, "20261125", "r");
+        let user = keys.find(uid, 1, scope("20261125", "r"));
         keys.forget(uid);
         assert!(weak.upgrade().is_some(), "somebody is signing with it");
         drop(user);

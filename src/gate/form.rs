@@ -66,7 +66,7 @@ impl Gate {
         }
         let looked = self.look(form.access_key_id(), now);
         let (date, region) = (CompactString::new(form.date()), CompactString::new(form.region()));
-        let scope = Scope { date: &date, region: &region };
+        let scope = Scope { date: &date, region: &region, service: super::SERVICE };
         let proven = self.prove(
             looked.as_ref(),
             scope,
@@ -75,11 +75,11 @@ impl Gate {
         );
         let ((verified, range), secret_version) = match (proven, looked.as_ref()) {
             (Ok(proven), _) => proven,
-            (Err(denied), Some(dead)) if !dead.status.is_usable() => {
+            (Err(unproven), Some(dead)) if !dead.status.is_usable() => {
                 self.count_rejected(dead, view, now);
-                return Err(denied);
+                return Err(unproven.into());
             }
-            (Err(denied), _) => return Err(denied),
+            (Err(unproven), _) => return Err(unproven.into()),
         };
         let looked = looked.ok_or_else(Denied::unknown_key)?;
         let headers = form_headers(view, &fields)?;

@@ -13,6 +13,9 @@
 //! - No lock, no wait, no disk on the path of a request whose signing key is cached; what is counted never holds it up.
 //! - A state older than the caller has seen (`min_seq`) decides nothing.
 //!
+//! Services other than S3 (the server's own) are authenticated here too, by the same rules, keys and counters (`service`); what they
+//! ask for is theirs to decide.
+//!
 //! Not here: HTTP, bodies (their hash is in the proof, their checksums are the node's), and whether buckets and objects
 //! exist.
 
@@ -29,10 +32,12 @@ mod path;
 mod request;
 mod rights;
 pub mod s3;
+mod service;
 
 pub use admitted::{Admitted, CopySource, FromBody, Further, Pending};
 pub use denied::Denied;
 pub use s3::{Class, Operation};
+pub use service::{ServiceDenied, ServiceRules, ServiceSigner, ServiceUse};
 
 use crate::model::event::{KeyUsage, Rejected};
 use crate::model::{OrgUid, Seq, Time};
@@ -288,16 +293,16 @@ impl Gate {
         }
         let looked = self.look(parsed.access_key_id(), now);
         let date = CompactString::new(parsed.date());
-        let scope = Scope { date: &date, region: parsed.region() };
+        let scope = Scope { date: &date, region: parsed.region(), service: SERVICE };
         let proven =
             self.prove(looked.as_ref(), scope, |candidates| parsed.verify(None, candidates), Verified::candidate);
         let (verified, secret_version) = match (proven, looked.as_ref()) {
             (Ok(proven), _) => proven,
-            (Err(denied), Some(dead)) if !dead.status.is_usable() => {
+            (Err(unproven), Some(dead)) if !dead.status.is_usable() => {
                 self.count_rejected(dead, view, now);
-                return Err(denied);
+                return Err(unproven.into());
             }
-            (Err(denied), _) => return Err(denied),
+            (Err(unproven), _) => return Err(unproven.into()),
         };
         let looked = looked.ok_or_else(Denied::unknown_key)?;
         let headers = Headers::read(view.headers)?;

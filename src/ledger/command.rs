@@ -39,6 +39,8 @@ pub enum OwnerName {
     User(CompactString),
     /// As in Lightsail: the key gets Editor on the bucket unless grants are named.
     Bucket(BucketName),
+    /// The user of this external id; [`Command::CreateKeyWith`] makes one where there is none.
+    External(CompactString),
 }
 
 /// What a new key shall be.
@@ -65,6 +67,38 @@ pub struct ImportAccessKey {
     #[serde(skip)]
     pub secret: Arc<SecretKey>,
     pub key: CreateAccessKey,
+}
+
+/// A policy that is made together with the key it is attached to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewPolicy {
+    pub name: CompactString,
+    pub description: CompactString,
+    pub document: Arc<str>,
+}
+
+/// A key, and what is made in the same commit: all of it or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CreateKeyWith {
+    pub key: CreateAccessKey,
+    /// Attached to the key beside those it names; a name that is taken refuses everything.
+    pub policies: Vec<NewPolicy>,
+    /// Registered to the org; one of the org's already is fine.
+    pub bucket: Option<BucketName>,
+    /// No second key where the owner has a usable one of this label and these grants.
+    pub once: bool,
+}
+
+/// What of a key's rights shall change, all of it in one commit; `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct UpdateKeyRights {
+    /// Replaces all grants.
+    pub grants: Option<Vec<Grant>>,
+    pub default_allow: Option<bool>,
+    /// Detached first; what is not attached is passed over.
+    pub remove: Vec<PolicyRef>,
+    /// What is attached already is passed over.
+    pub add: Vec<PolicyRef>,
 }
 
 /// What somebody wants done. [`super::decide()`] says what becomes of it.
@@ -182,6 +216,11 @@ pub enum Command {
         org: OrgUid,
         key: Box<CreateAccessKey>,
     },
+    /// A key with its owner, policies and bucket, in one commit.
+    CreateKeyWith {
+        org: OrgUid,
+        with: Box<CreateKeyWith>,
+    },
     ImportKey {
         org: OrgUid,
         key: Box<ImportAccessKey>,
@@ -207,6 +246,11 @@ pub enum Command {
     SetKeyDefaultAllow {
         key: AccessKeyId,
         default_allow: bool,
+    },
+    /// Grants, default rights and policies at once.
+    UpdateKeyRights {
+        key: AccessKeyId,
+        change: Box<UpdateKeyRights>,
     },
     SetKeyExpiry {
         key: AccessKeyId,
@@ -255,6 +299,18 @@ pub enum Command {
     ClearKey {
         key: AccessKeyId,
     },
+    /// An API token that stands for the key until it expires, is closed, or the key is not usable any more.
+    OpenToken {
+        key: AccessKeyId,
+        /// BLAKE3 of the token.
+        token_hash: [u8; 32],
+        /// At most 30 days: our choice.
+        lifetime_ns: i64,
+    },
+    CloseToken {
+        key: AccessKeyId,
+        token_hash: [u8; 32],
+    },
 
     // Policies
     CreatePolicy {
@@ -283,6 +339,13 @@ pub enum Command {
         org: OrgUid,
         policy: PolicyRef,
         document: Arc<str>,
+    },
+    /// [`Command::ReplacePolicyDocument`] together with the description; `None` stays as it is.
+    UpdatePolicy {
+        org: OrgUid,
+        policy: PolicyRef,
+        document: Arc<str>,
+        description: Option<CompactString>,
     },
     SetDefaultPolicyVersion {
         org: OrgUid,
@@ -418,6 +481,7 @@ impl Command {
             Command::CreateOrg { .. } => Need::OrgIds,
             Command::CreateUser { .. } | Command::CreateGroup { .. } | Command::CreatePolicy { .. } => Need::Uid,
             Command::CreateKey { .. } | Command::RotateKey { .. } => Need::KeyAndSecret,
+            Command::CreateKeyWith { .. } => Need::KeyAndUid,
             Command::RotateSecret { .. } => Need::Secret,
             Command::ImportKey { .. } => Need::BroughtSecret,
             _ => Need::Nothing,
@@ -445,6 +509,7 @@ impl Command {
             | Command::CreateUser { org, .. }
             | Command::CreateGroup { org, .. }
             | Command::CreateKey { org, .. }
+            | Command::CreateKeyWith { org, .. }
             | Command::ImportKey { org, .. }
             | Command::CreatePolicy { org, .. } => Subject::Org(*org),
             Command::UpdateUser { org, user, .. }
@@ -459,6 +524,7 @@ impl Command {
             Command::TagPolicy { org, policy, .. }
             | Command::CreatePolicyVersion { org, policy, .. }
             | Command::ReplacePolicyDocument { org, policy, .. }
+            | Command::UpdatePolicy { org, policy, .. }
             | Command::SetDefaultPolicyVersion { org, policy, .. }
             | Command::DeletePolicyVersion { org, policy, .. }
             | Command::DeletePolicy { org, policy, .. } => Subject::Policy(*org, policy),
@@ -480,6 +546,7 @@ impl Command {
             | Command::TagKey { key, .. }
             | Command::SetKeyGrants { key, .. }
             | Command::SetKeyDefaultAllow { key, .. }
+            | Command::UpdateKeyRights { key, .. }
             | Command::SetKeyExpiry { key, .. }
             | Command::SuspendKey { key }
             | Command::ResumeKey { key }
@@ -489,7 +556,9 @@ impl Command {
             | Command::RotateSecret { key, .. }
             | Command::RetireSecret { key, .. }
             | Command::FlagKey { key, .. }
-            | Command::ClearKey { key } => Subject::Key(key),
+            | Command::ClearKey { key }
+            | Command::OpenToken { key, .. }
+            | Command::CloseToken { key, .. } => Subject::Key(key),
         }
     }
 }

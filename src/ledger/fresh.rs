@@ -132,6 +132,8 @@ pub enum Need {
     /// Org uid and account id.
     OrgIds,
     KeyAndSecret,
+    /// Both, for a key that is made together with users or policies.
+    KeyAndUid,
     Secret,
     /// A sealed slot for the secret that the command brings.
     BroughtSecret,
@@ -141,7 +143,7 @@ impl Need {
     /// Whether a secret goes into the keystore.
     #[must_use]
     pub fn is_a_secret(self) -> bool {
-        matches!(self, Need::KeyAndSecret | Need::Secret | Need::BroughtSecret)
+        matches!(self, Need::KeyAndSecret | Need::KeyAndUid | Need::Secret | Need::BroughtSecret)
     }
 }
 
@@ -251,6 +253,11 @@ pub fn draw(
             return (fresh, None);
         }
         (Need::KeyAndSecret, _) => return DrawnKey::draw(dice, sealer, state, caller, command).at(stamp),
+        (Need::KeyAndUid, _) => {
+            let (mut fresh, drawn) = DrawnKey::draw(dice, sealer, state, caller, command).at(stamp);
+            dice.fill(&mut fresh.uid);
+            return (fresh, drawn);
+        }
         (Need::Secret, Command::RotateSecret { key, .. }) => {
             // Of a key that is not there nothing is drawn: the command will be refused.
             let Some(version) = state.with_key(key.as_str(), |key| key.secret_version()) else { return (fresh, None) };
@@ -277,7 +284,7 @@ pub fn draw(
 /// The four letters of the org the command is about, for the surface it came by.
 fn prefix<'a>(state: &'a State, caller: &Caller, command: &Command) -> &'a str {
     let org: Option<OrgUid> = match command.bare() {
-        Command::CreateKey { org, .. } => Some(*org),
+        Command::CreateKey { org, .. } | Command::CreateKeyWith { org, .. } => Some(*org),
         Command::RotateKey { key, .. } => state.with_key(key.as_str(), |key| key.org()),
         _ => None,
     };

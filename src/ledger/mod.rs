@@ -23,7 +23,9 @@ mod upkeep;
 mod usage;
 mod writer;
 
-pub use command::{Command, CreateAccessKey, ImportAccessKey, OwnerName, PolicyRef, Target};
+pub use command::{
+    Command, CreateAccessKey, CreateKeyWith, ImportAccessKey, NewPolicy, OwnerName, PolicyRef, Target, UpdateKeyRights,
+};
 pub use decide::{Decided, decide};
 pub use error::{ExecuteError, Noun, OpenError, Refusal};
 pub use execute::{Done, Ledger, Token};

@@ -75,6 +75,13 @@ impl Outcome {
     #[must_use]
     pub fn of(events: &[Event]) -> Self {
         let Some(first) = events.first() else { return Outcome::Nothing };
+        let first = match first {
+            // What a key is made with comes before it.
+            Event::UserCreated { .. } | Event::PolicyCreated { .. } | Event::BucketRegistered { .. } => {
+                events.iter().find(|event| matches!(event, Event::KeyCreated(_))).unwrap_or(first)
+            }
+            first => first,
+        };
         match first {
             Event::OrgCreated { org, account, kind: crate::model::OrgKind::Live, .. } => {
                 Outcome::OrgCreated { org: *org, account: *account }

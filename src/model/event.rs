@@ -555,6 +555,13 @@ pub enum Event {
         #[serde(with = "super::bytes")]
         root: [u8; 32],
     },
+
+    // Later kinds
+    PolicyDescribed {
+        policy: PolicyUid,
+        before: CompactString,
+        after: CompactString,
+    },
 }
 
 /// An imported record that changed something, with the changes.
@@ -632,4 +639,5 @@ kinds! {
     FindingRaised "finding-raised", FindingClosed "finding-closed", AuditDone "audit-done",
     ClockAccepted "clock-accepted", TailAccepted "tail-accepted", LedgerRestored "ledger-restored",
     RestoreAccepted "restore-accepted", StateAttested "state-attested", CheckpointPublished "checkpoint-published",
+    PolicyDescribed "policy-described",
 }

@@ -89,6 +89,43 @@ uid!(
     KeyUid
 );
 
+/// A uid in the form of an AWS unique id: four letters, and 16 of `[A-Z2-7]` that are the uid's first 80 bits (IAM User Guide, "Unique
+/// identifiers").
+fn aws_id(prefix: &str, uid: &[u8; 16]) -> CompactString {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let bits = uid.iter().take(10).fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
+    let mut id = CompactString::new(prefix);
+    for place in (0..16).rev() {
+        let digit = usize::try_from(bits >> (5 * place) & 31).unwrap_or_default();
+        id.push(char::from(DIGITS[digit]));
+    }
+    id
+}
+
+impl UserUid {
+    /// `AIDA…`: what `aws:userid` and `UserId` say.
+    #[must_use]
+    pub fn aws_id(&self) -> CompactString {
+        aws_id("AIDA", &self.0)
+    }
+}
+
+impl GroupUid {
+    /// `AGPA…`
+    #[must_use]
+    pub fn aws_id(&self) -> CompactString {
+        aws_id("AGPA", &self.0)
+    }
+}
+
+impl PolicyUid {
+    /// `ANPA…`
+    #[must_use]
+    pub fn aws_id(&self) -> CompactString {
+        aws_id("ANPA", &self.0)
+    }
+}
+
 fn derive(context: &str, parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new_derive_key(context);
     for part in parts {
@@ -258,6 +295,15 @@ mod tests {
         let id = AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap();
         assert_ne!(id.uid(World::Live), id.uid(World::Evidence));
         assert_eq!(id.uid(World::Live), AccessKeyId::uid_of("AKIAIOSFODNN7EXAMPLE", World::Live));
+    }
+
+    #[test]
+    fn uids_have_the_form_of_aws_s_unique_ids() {
+        let mut uid = [0xff; 16];
+        assert_eq!(UserUid(uid).aws_id(), "AIDA7777777777777777");
+        uid[0] = 0;
+        assert_eq!(GroupUid(uid).aws_id(), "AGPAAD77777777777777");
+        assert_eq!(PolicyUid([0; 16]).aws_id(), "ANPAAAAAAAAAAAAAAAAA");
     }
 
     #[test]

@@ -170,6 +170,11 @@ pub(super) fn numbers_with_prefix(prefix: &str) -> std::ops::Range<usize> {
     from..to
 }
 
+/// Whether a pattern is about any action that is known.
+pub(super) fn is_about_known(pattern: &super::pattern::ActionPattern) -> bool {
+    KNOWN.iter().any(|action| pattern.matches(action))
+}
+
 /// An action such as `s3:GetObject`, looked up once. Case does not matter.
 #[derive(Debug, Clone, Copy)]
 pub struct Action<'a> {

@@ -188,6 +188,12 @@ impl Document {
         &self.statements
     }
 
+    /// The first action that is like nothing the engine knows: it would never match a request.
+    pub fn unknown_action(&self) -> Option<&str> {
+        let actions = self.statements.iter().flat_map(|statement| statement.actions.items());
+        actions.into_iter().find(|action| !super::action::is_about_known(action)).map(ActionPattern::source)
+    }
+
     #[inline]
     pub(super) fn program(&self) -> &Program {
         &self.program

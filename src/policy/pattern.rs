@@ -344,6 +344,16 @@ impl ArnPattern {
         [0, 1, 2, 3, 4].map(|at| &self.source[begin(at)..end(at)])
     }
 
+    /// The patterns of its parts, where one has wildcards or variables.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let (one, all) = match &self.whole {
+            Whole::Exact(_) | Whole::Prefix(_) => (None, &[][..]),
+            Whole::Head(_, resource) => (Some(&**resource), &[][..]),
+            Whole::Parts(parts) => (None, &parts[..]),
+        };
+        one.into_iter().chain(all)
+    }
+
     /// The whole ARN, as it was written.
     #[must_use]
     pub fn source(&self) -> &str {

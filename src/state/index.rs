@@ -102,6 +102,19 @@ impl KeyIndex {
         numbers.of_owner(owner).iter().flat_map(|owner| self.owned.seconds(*owner))
     }
 
+    /// The numbers of an owner's keys that are above `after`, rising.
+    pub(super) fn keys_after<'a>(
+        &'a self,
+        numbers: &'a Numbers,
+        owner: &OwnerRef,
+        after: Option<u32>,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let from = after.map_or(Some(0), |after| after.checked_add(1));
+        let owners = numbers.of_owner(owner);
+        // A user of one org has one number (`Numbers::owner`).
+        owners.first().zip(from).into_iter().flat_map(|(owner, from)| self.owned.seconds_from(*owner, from))
+    }
+
     pub(super) fn count_of(&self, numbers: &Numbers, owner: &OwnerRef) -> usize {
         numbers.of_owner(owner).iter().map(|owner| self.owned.count(*owner)).sum()
     }

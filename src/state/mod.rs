@@ -52,6 +52,7 @@ use compact_str::CompactString;
 use index::KeyIndex;
 use keys::Keys;
 use root::Root;
+use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, OnceLock};
 use table::Pin;
 
@@ -155,6 +156,43 @@ impl State {
         keys
     }
 
+    /// Calls `f` with the keys of an org that are not deleted, in the order they were made, from the one after `after` on, until it
+    /// breaks. Keys made meanwhile come at the end. Costs as much as the keys that are passed over, those of other orgs too.
+    pub fn for_keys_of_org(
+        &self,
+        org: OrgUid,
+        after: Option<KeyUid>,
+        mut f: impl FnMut(&KeyView<'_>) -> ControlFlow<()>,
+    ) {
+        let table = self.keys.table();
+        let first = after.and_then(|uid| table.number(uid)).map_or(0, |number| number.saturating_add(1));
+        for number in first..u32::try_from(table.len()).unwrap_or(u32::MAX) {
+            let told = table.with_number(number, self.seq(), |key| {
+                if key.is_deleted() || key.org() != org { ControlFlow::Continue(()) } else { f(key) }
+            });
+            if told == Some(ControlFlow::Break(())) {
+                return;
+            }
+        }
+    }
+
+    /// Keys of an owner that are not deleted, from behind the key `after` on (deleted or not; `None` for one that never was).
+    ///
+    /// In the order that this process got to know them, which no later state of it changes: what is made between two pages comes
+    /// last. Costs what is taken, whatever the owner has.
+    pub fn keys_after<'a>(
+        &'a self,
+        owner: &OwnerRef,
+        after: Option<KeyUid>,
+    ) -> Option<impl Iterator<Item = KeyRecord> + 'a> {
+        let after = match after {
+            Some(uid) => Some(self.keys.number(uid)?),
+            None => None,
+        };
+        let numbers = self.index().keys_after(&self.root.numbers, owner, after);
+        Some(numbers.filter_map(|number| self.keys.table().with_number(number, self.seq(), |key| key.to_record())))
+    }
+
     /// How many keys of an owner are not deleted.
     pub fn count_of(&self, owner: &OwnerRef) -> usize {
         self.index().count_of(&self.root.numbers, owner)
@@ -210,6 +248,17 @@ impl State {
     /// The live orgs.
     pub fn live_orgs(&self) -> impl Iterator<Item = &Arc<OrgRecord>> {
         self.orgs().filter(|org| org.kind == OrgKind::Live)
+    }
+
+    /// A provider's orgs in the order of its own ids for them, from the one after `after` on.
+    pub fn orgs_of_provider(&self, provider: &str, after: Option<&str>) -> impl Iterator<Item = &Arc<OrgRecord>> {
+        let provider = CompactString::from(provider);
+        let from = match after {
+            Some(id) => Bound::Excluded((provider.clone(), id.into())),
+            None => Bound::Included((provider.clone(), CompactString::const_new(""))),
+        };
+        let all = self.root.provider_orgs.range((from, Bound::Unbounded));
+        all.take_while(move |((of, _), _)| *of == provider).filter_map(|(_, org)| self.org(*org))
     }
 
     pub fn provider(&self, name: &str) -> Option<&Arc<ProviderRecord>> {
@@ -287,6 +336,13 @@ impl State {
         holders
     }
 
+    /// How many hold a policy.
+    pub fn holder_count(&self, policy: PolicyUid) -> usize {
+        let few = self.root.attached.get(&policy).map_or(0, record::FewHolders::len);
+        let keys = self.root.numbers.of_policy(policy).map_or(0, |policy| self.index().holding.count(policy));
+        few + keys
+    }
+
     /// The users and groups that hold a policy.
     fn few_holders(&self, policy: PolicyUid) -> Vec<Holder> {
         self.root.attached.get(&policy).map(|holders| holders.iter().copied().collect()).unwrap_or_default()
@@ -304,6 +360,13 @@ impl State {
         self.root.buckets.iter().map(|(bucket, org)| (bucket, *org))
     }
 
+    /// The buckets of an org by name, from the one after `after` on.
+    pub fn buckets_of(&self, org: OrgUid, after: Option<&BucketName>) -> impl Iterator<Item = &BucketName> {
+        let from = after.map_or(Bound::Unbounded, |bucket| Bound::Excluded(bucket.clone()));
+        let all = self.root.buckets.range((from, Bound::Unbounded));
+        all.filter(move |(_, of)| **of == org).map(|(bucket, _)| bucket)
+    }
+
     // Tokens, findings, evidence
 
     /// The idempotency token, if it was seen in the last 24 h before `now`.
@@ -314,6 +377,11 @@ impl State {
     /// An API token by its hash.
     pub fn api_token(&self, hash: &[u8; 32]) -> Option<&TokenRecord> {
         self.root.tokens.get(hash)
+    }
+
+    /// Every API token that was not closed, expired ones included, by hash.
+    pub fn api_tokens(&self) -> impl Iterator<Item = (&[u8; 32], &TokenRecord)> {
+        self.root.tokens.iter()
     }
 
     pub fn session(&self, hash: &[u8; 32]) -> Option<&TokenRecord> {
@@ -359,7 +427,6 @@ fn named<'a, U>(
     org: OrgUid,
     after: Option<&str>,
 ) -> impl Iterator<Item = &'a U> {
-    use std::ops::Bound;
     let from = match after {
         Some(name) => Bound::Excluded((org, root::folded(name))),
         None => Bound::Included((org, CompactString::const_new(""))),

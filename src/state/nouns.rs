@@ -163,6 +163,7 @@ impl Root {
             | Event::GroupMemberRemoved { .. } => self.apply_group(at, event),
             Event::PolicyCreated { .. }
             | Event::PolicyTagged { .. }
+            | Event::PolicyDescribed { .. }
             | Event::PolicyVersionCreated { .. }
             | Event::PolicyDefaultSet { .. }
             | Event::PolicyVersionDeleted { .. }
@@ -317,6 +318,12 @@ impl Root {
             }
             Event::PolicyTagged { policy, set, removed } => {
                 self.change_policy(at, *policy, |p| retag(&mut p.tags, set, removed));
+            }
+            Event::PolicyDescribed { policy, after, .. } => {
+                self.change_policy(at, *policy, |p| {
+                    p.description.clone_from(after);
+                    p.updated_at = Some(at.time);
+                });
             }
             Event::PolicyVersionCreated { policy, version, document, is_default } => {
                 self.change_policy(at, *policy, |p| {

@@ -74,7 +74,12 @@ impl PairSet {
 
     /// The seconds of `first`, rising.
     pub(super) fn seconds(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
-        let from = word(first, 0);
+        self.seconds_from(first, 0)
+    }
+
+    /// The seconds of `first` from `second` on, rising.
+    pub(super) fn seconds_from(&self, first: u32, second: u32) -> impl Iterator<Item = u32> + '_ {
+        let from = word(first, second);
         let begin = self.leaf_of(from).map_or(from, |(begin, _)| begin);
         let words = self.leaves.range(begin..).flat_map(|(_, leaf)| leaf.iter().copied());
         words
@@ -137,7 +142,9 @@ mod tests {
                 for first in 0..6 {
                     let seconds: Vec<u32> = model.range((first, 0)..=(first, u32::MAX)).map(|pair| pair.1).collect();
                     prop_assert_eq!(set.count(first), seconds.len());
-                    prop_assert_eq!(set.seconds(first).collect::<Vec<_>>(), seconds);
+                    prop_assert_eq!(set.seconds(first).collect::<Vec<_>>(), seconds.clone());
+                    let from: Vec<u32> = seconds.into_iter().filter(|second| *second >= 1_234).collect();
+                    prop_assert_eq!(set.seconds_from(first, 1_234).collect::<Vec<_>>(), from);
                 }
             }
         }

@@ -244,6 +244,7 @@ pub fn every_event() -> Vec<Event> {
         Event::RestoreAccepted {},
         Event::StateAttested { at: Seq(5), projection: 1, state_hash: [6; 32] },
         Event::CheckpointPublished { tree_size: 5, root: [7; 32] },
+        Event::PolicyDescribed { policy: POLICY, before: "".into(), after: "reads logs".into() },
     ];
     let kinds: Vec<EventKind> = events.iter().map(Event::kind).collect();
     assert_eq!(kinds, EventKind::ALL, "every kind once, in order");
@@ -252,6 +253,11 @@ pub fn every_event() -> Vec<Event> {
 
 /// Commits that hold every kind: each alone, and all of them in one.
 pub fn every_commit() -> Vec<Commit> {
+    commits_of(every_event())
+}
+
+/// Each alone, and all of them in one.
+pub fn commits_of(events: Vec<Event>) -> Vec<Commit> {
     let envelope = Envelope {
         org: Some(ORG),
         actor: Actor {
@@ -279,7 +285,6 @@ pub fn every_commit() -> Vec<Commit> {
         causation: None,
         token: Some(keyledger::model::commit::TokenUsed { token: "token-1".into(), body_hash: [8; 16] }),
     };
-    let events = every_event();
     let mut commits: Vec<Commit> =
         events.iter().map(|event| Commit { envelope: envelope.clone(), events: vec![event.clone()] }).collect();
     commits.push(Commit { envelope: Envelope { org: Some(ORG), ..bare }, events });

@@ -23,6 +23,7 @@ pub(super) fn bears_on_rights(kind: EventKind) -> bool {
             | EventKind::KeySecretRetired
             | EventKind::KeySecretShredded
             | EventKind::PolicyTagged
+            | EventKind::PolicyDescribed
             | EventKind::StateAttested
             | EventKind::CheckpointPublished
             | EventKind::AuditDone

@@ -52,7 +52,9 @@ pub(super) fn action_of(command: &Command, dialect: Dialect) -> Action<'static> 
         Command::CreatePolicy { .. } => "iam:CreatePolicy",
         Command::TagPolicy { remove, set, .. } if set.is_empty() && !remove.is_empty() => "iam:UntagPolicy",
         Command::TagPolicy { .. } => "iam:TagPolicy",
-        Command::CreatePolicyVersion { .. } | Command::ReplacePolicyDocument { .. } => "iam:CreatePolicyVersion",
+        Command::CreatePolicyVersion { .. } | Command::ReplacePolicyDocument { .. } | Command::UpdatePolicy { .. } => {
+            "iam:CreatePolicyVersion"
+        }
         Command::SetDefaultPolicyVersion { .. } => "iam:SetDefaultPolicyVersion",
         Command::DeletePolicyVersion { .. } => "iam:DeletePolicyVersion",
         Command::DeletePolicy { .. } => "iam:DeletePolicy",
@@ -69,6 +71,10 @@ pub(super) fn action_of(command: &Command, dialect: Dialect) -> Action<'static> 
         Command::TagKey { .. } => "keyledger:TagKey",
         Command::SetKeyGrants { .. } => "keyledger:SetKeyGrants",
         Command::SetKeyDefaultAllow { .. } => "keyledger:SetKeyDefaultAllow",
+        Command::CreateKeyWith { .. } => "keyledger:CreateKeyWith",
+        Command::UpdateKeyRights { .. } => "keyledger:UpdateKeyRights",
+        Command::OpenToken { .. } => "keyledger:OpenToken",
+        Command::CloseToken { .. } => "keyledger:CloseToken",
         Command::SetKeyExpiry { .. } => "keyledger:SetKeyExpiry",
         Command::RevokeKey { .. } => "keyledger:RevokeKey",
         Command::RotateKey { .. } | Command::RotateSecret { .. } => "keyledger:RotateKey",
@@ -104,17 +110,21 @@ pub(super) fn resource_of(state: &State, command: &Command) -> String {
     };
     let root = |org| format!("arn:aws:iam::{}:root", account(org));
     let bucket = |name: &crate::model::BucketName| format!("arn:aws:s3:::{name}");
+    let owner_arn = |org, owner: &OwnerName| match owner {
+        OwnerName::User(name) => user_arn(org, name),
+        OwnerName::Org => root(org),
+        OwnerName::Bucket(name) => bucket(name),
+        OwnerName::External(id) => match state.user_by_external_id(org, id) {
+            Some(user) => arn(org, "user", &user.path, &user.name),
+            None => "*".to_owned(),
+        },
+    };
     match command.bare() {
         Command::CreateUser { org, name, path, .. } => return arn(*org, "user", path, name),
         Command::CreateGroup { org, name, path } => return arn(*org, "group", path, name),
         Command::CreatePolicy { org, name, path, .. } => return arn(*org, "policy", path, name),
-        Command::CreateKey { org, key } => {
-            return match &key.owner {
-                OwnerName::User(name) => user_arn(*org, name),
-                OwnerName::Org => root(*org),
-                OwnerName::Bucket(name) => bucket(name),
-            };
-        }
+        Command::CreateKey { org, key } => return owner_arn(*org, &key.owner),
+        Command::CreateKeyWith { org, with } => return owner_arn(*org, &with.key.owner),
         _ => {}
     }
     match command.subject() {

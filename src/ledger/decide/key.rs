@@ -72,7 +72,16 @@ pub(super) fn drawn_secret(ask: Ask<'_>, version: u32) -> Result<SecretVersion, 
 }
 
 fn draft(ask: Ask<'_>, org: &OrgRecord, asked: &CreateAccessKey) -> Result<Draft, Refusal> {
-    let (owner, owner_name) = owner(ask, org, &asked.owner)?;
+    draft_for(ask, org, asked, owner(ask, org, &asked.owner)?)
+}
+
+/// The key that is asked for, whose owner, with its name, is found already.
+pub(super) fn draft_for(
+    ask: Ask<'_>,
+    org: &OrgRecord,
+    asked: &CreateAccessKey,
+    (owner, owner_name): (KeyOwner, CompactString),
+) -> Result<Draft, Refusal> {
     limits::label(&asked.label)?;
     limits::description(&asked.description)?;
     super::check_tags(&asked.tags)?;
@@ -103,13 +112,17 @@ fn draft(ask: Ask<'_>, org: &OrgRecord, asked: &CreateAccessKey) -> Result<Draft
     })
 }
 
-fn owner(ask: Ask<'_>, org: &OrgRecord, name: &OwnerName) -> Result<(KeyOwner, CompactString), Refusal> {
+pub(super) fn owner(ask: Ask<'_>, org: &OrgRecord, name: &OwnerName) -> Result<(KeyOwner, CompactString), Refusal> {
     match name {
         OwnerName::Org => Ok((KeyOwner::Org, shown(&org.account))),
         OwnerName::User(name) => {
             let user = find::user(ask.state, org.org, name)?;
             Ok((KeyOwner::User(user.user), user.name.clone()))
         }
+        OwnerName::External(id) => match ask.state.user_by_external_id(org.org, id) {
+            Some(user) => Ok((KeyOwner::User(user.user), user.name.clone())),
+            None => Err(Refusal::not_found(Noun::User, id)),
+        },
         OwnerName::Bucket(bucket) => match ask.state.bucket_org(bucket) {
             Some(of) if of == org.org => Ok((KeyOwner::Bucket(bucket.clone()), shown(bucket))),
             None if org.settings.open_buckets => {

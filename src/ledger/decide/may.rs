@@ -106,12 +106,17 @@ fn reach(command: &Command) -> Reach {
         | Command::ImportKey { .. }
         | Command::SetKeyGrants { .. }
         | Command::SetKeyDefaultAllow { .. }
+        | Command::CreateKeyWith { .. }
+        | Command::UpdateKeyRights { .. }
+        | Command::OpenToken { .. }
+        | Command::CloseToken { .. }
         | Command::FlagKey { .. }
         | Command::ClearKey { .. }
         | Command::CreatePolicy { .. }
         | Command::TagPolicy { .. }
         | Command::CreatePolicyVersion { .. }
         | Command::ReplacePolicyDocument { .. }
+        | Command::UpdatePolicy { .. }
         | Command::SetDefaultPolicyVersion { .. }
         | Command::DeletePolicyVersion { .. }
         | Command::DeletePolicy { .. }
@@ -251,6 +256,7 @@ fn member(
             .unwrap_or(false),
         (Reach::NewKey, Command::CreateKey { org, key }, _) => match &key.owner {
             OwnerName::User(name) => state.user_by_name(*org, name).is_some_and(|found| found.user == user),
+            OwnerName::External(id) => state.user_by_external_id(*org, id).is_some_and(|found| found.user == user),
             OwnerName::Org | OwnerName::Bucket(_) => false,
         },
         _ => false,
@@ -295,10 +301,31 @@ fn provider_may(
     match role {
         Role::Admin => Ok(Authority::Admin { maker: None }),
         Role::Auditor => Err(forbidden("an auditor reads and writes nothing")),
-        Role::Member => {
-            let user = user.and_then(|external| state.user_by_external_id(org, external));
-            let user = user.ok_or_else(|| forbidden("a Member manages its own access keys only"))?;
-            member(state, command, reach, user.user, None)
-        }
+        Role::Member => provider_member(state, command, reach, org, user),
+    }
+}
+
+/// A provider answers for what its members' keys may do, so it gives rights to a Member's own keys too.
+fn provider_member(
+    state: &State,
+    command: &Command,
+    reach: Reach,
+    org: OrgUid,
+    external_id: Option<&str>,
+) -> Result<Authority, Refusal> {
+    let not_own = || forbidden("a Member manages its own access keys only");
+    let external_id = external_id.ok_or_else(not_own)?;
+    let found = state.user_by_external_id(org, external_id);
+    match command.bare() {
+        // The user may be made by this very command.
+        Command::CreateKeyWith { with, .. } => match &with.key.owner {
+            OwnerName::External(id) if id == external_id => {
+                let user = found.map_or(UserUid([0; 16]), |user| user.user);
+                Ok(Authority::Member { user, maker: None })
+            }
+            _ => Err(not_own()),
+        },
+        Command::UpdateKeyRights { .. } => member(state, command, Reach::OwnKey, found.ok_or_else(not_own)?.user, None),
+        _ => member(state, command, reach, found.ok_or_else(not_own)?.user, None),
     }
 }

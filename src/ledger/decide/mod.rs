@@ -19,13 +19,16 @@ mod may;
 mod org;
 mod policy;
 mod rotate;
+mod token;
 mod usage;
 mod user;
 mod whole;
+mod with;
 
 pub use may::{Authority, may};
 pub use policy::{ManagedIn, managed, managed_uid};
 pub use rotate::{GRACE_DEFAULT_NS, PAIR_GRACE_MAX_NS, SECRET_GRACE_MAX_NS};
+pub use token::TOKEN_LIFETIME_MAX_NS;
 
 use super::command::{Command, Subject};
 use super::error::{Noun, Refusal, shown};
@@ -104,6 +107,10 @@ fn dispatch(ask: Ask<'_>, command: &Command) -> Events {
         | Command::AddGroupMember { .. }
         | Command::RemoveGroupMember { .. } => group::decide(ask, command),
         Command::CreateKey { org, key } => key::create(ask, *org, key),
+        Command::CreateKeyWith { org, with } => with::create(ask, *org, with),
+        Command::UpdateKeyRights { key, change } => with::update(ask, key, change),
+        Command::OpenToken { key, token_hash, lifetime_ns } => token::open(ask, key, token_hash, *lifetime_ns),
+        Command::CloseToken { key, token_hash } => token::close(ask, key, token_hash),
         Command::ImportKey { org, key } => key::import(ask, *org, key),
         Command::RotateKey { .. } | Command::RotateSecret { .. } | Command::RetireSecret { .. } => {
             rotate::decide(ask, command)
@@ -124,6 +131,7 @@ fn dispatch(ask: Ask<'_>, command: &Command) -> Events {
         | Command::TagPolicy { .. }
         | Command::CreatePolicyVersion { .. }
         | Command::ReplacePolicyDocument { .. }
+        | Command::UpdatePolicy { .. }
         | Command::SetDefaultPolicyVersion { .. }
         | Command::DeletePolicyVersion { .. }
         | Command::DeletePolicy { .. } => policy::decide(ask, command),

@@ -64,13 +64,22 @@ pub(super) fn decide(ask: Ask<'_>, command: &Command) -> Events {
             if found.document().map(PolicyText::text) == Some(document) {
                 return Ok(Vec::new());
             }
+            Ok(replace(found, document))
+        }
+        Command::UpdatePolicy { org, policy, document, description } => {
+            let found = find::policy(state, *org, policy)?;
+            check_document(document, DocumentKind::Managed)?;
             let mut events = Vec::new();
-            if found.versions.len() >= POLICY_VERSIONS_MAX
-                && let Some(oldest) = found.versions.iter().find(|version| version.version != found.default_version)
-            {
-                events.push(Event::PolicyVersionDeleted { policy: found.policy, version: oldest.version });
+            if found.document().map(PolicyText::text) != Some(document) {
+                events = replace(found, document);
             }
-            events.push(version(found, document, true));
+            if let Some(after) = description
+                && *after != found.description
+            {
+                limits::description(after)?;
+                let (before, after) = (found.description.clone(), after.clone());
+                events.push(Event::PolicyDescribed { policy: found.policy, before, after });
+            }
             Ok(events)
         }
         Command::SetDefaultPolicyVersion { org, policy, version } => {
@@ -94,6 +103,18 @@ pub(super) fn decide(ask: Ask<'_>, command: &Command) -> Events {
         Command::DeletePolicy { org, policy, force } => delete(ask, *org, policy, *force),
         _ => Ok(Vec::new()),
     }
+}
+
+/// A new version that is the default; when there are five, the oldest other one goes.
+fn replace(found: &PolicyRecord, document: &Arc<str>) -> Vec<Event> {
+    let mut events = Vec::new();
+    if found.versions.len() >= POLICY_VERSIONS_MAX
+        && let Some(oldest) = found.versions.iter().find(|version| version.version != found.default_version)
+    {
+        events.push(Event::PolicyVersionDeleted { policy: found.policy, version: oldest.version });
+    }
+    events.push(version(found, document, true));
+    events
 }
 
 fn create(
@@ -127,7 +148,7 @@ fn create(
     }])
 }
 
-fn check_document(text: &str, kind: DocumentKind) -> Result<(), Refusal> {
+pub(super) fn check_document(text: &str, kind: DocumentKind) -> Result<(), Refusal> {
     Document::parse(text, kind).map(|_| ()).map_err(Refusal::from)
 }
 

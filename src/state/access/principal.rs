@@ -59,7 +59,7 @@ impl<'a, C: Context + ?Sized> WithPrincipal<'a, C> {
 
     fn user_id(&self) -> &str {
         match self.user {
-            Some(user) => self.user_id.get_or_init(|| user.user.to_compact_string()),
+            Some(user) => self.user_id.get_or_init(|| user.user.aws_id()),
             None => self.account(),
         }
     }

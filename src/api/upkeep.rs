@@ -1,0 +1,42 @@
+//! What the server does beside answering: writes what was seen of keys.
+//!
+//! Not here: when that is due (`gate`), the budget of bytes a day (`ledger::usage`).
+
+use super::Api;
+use crate::ledger::Command;
+use crate::model::{Caller, Time};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How often what was counted is looked at: 1 s.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Writes what is due every second, and all of it when it is told to end.
+pub(super) async fn run(api: Arc<Api>, mut halted: oneshot::Receiver<()>) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => write(&api, api.now()).await,
+            _ = &mut halted => break,
+        }
+    }
+    // Everything is due by then.
+    write(&api, api.now().plus_ns(24 * 3_600 * 1_000_000_000)).await;
+}
+
+async fn write(api: &Api, now: Time) {
+    let caller = Caller::system("usage");
+    for rollup in api.gate.take_rollups(now) {
+        let command = Command::RecordUse {
+            org: rollup.org,
+            usage: rollup.usage,
+            attempts: rollup.attempts,
+            dropped: rollup.usage_dropped.saturating_add(rollup.attempts_dropped),
+        };
+        if let Err(error) = api.ledger.execute(&caller, command, None).await {
+            tracing::warn!(%error, "what was seen of keys could not be written");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `token`: API tokens, for clients that cannot sign; each stands for one access key and dies with it.
+//!
+//! The ledger keeps only a hash of a token. One that shall be closed comes by standard input, never by the command line.
+//!
+//! Not here: which requests a token is taken for (`api`).
+
+use super::args::span;
+use super::key::OnceShown;
+use super::{Context, Done, Exit, Failure};
+use crate::ledger::{Command as Order, Dice as _, OsDice};
+use crate::model::AccessKeyId;
+use crate::model::bytes::Hex;
+use crate::vault::SecretKey;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use zeroize::{Zeroize as _, Zeroizing};
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token; it is shown this once
+    #[command(after_help = "Example:  keyledger token create --key NQAK7Q2M4T8XW1PC5DRE --ttl 1h")]
+    Create(Create),
+    /// Close a token, read from standard input: it is refused from now on
+    #[command(visible_alias = "revoke")]
+    Close,
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The access key it stands for
+    #[arg(long, value_name = "ID")]
+    key: String,
+    /// How long it lives, at most 30d and no longer than its key
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1h")]
+    ttl: i64,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    access_key_id: &'a str,
+    token: OnceShown<'a>,
+    expires_at: String,
+    seq: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Closed<'a> {
+    access_key_id: &'a str,
+    changed: bool,
+    seq: Option<u64>,
+}
+
+impl Token {
+    pub fn run(self, cx: &mut Context) -> Done {
+        match self {
+            Token::Create(create) => create.run(cx),
+            Token::Close => close(cx),
+        }
+    }
+}
+
+impl Create {
+    fn run(self, cx: &mut Context) -> Done {
+        let key = AccessKeyId::parse(&self.key)?;
+        let token = draw()?;
+        let token_hash = hash_of(token.expose_secret());
+        let writing = cx.writing()?;
+        let order = Order::OpenToken { key: key.clone(), token_hash, lifetime_ns: self.ttl };
+        let wrote = writing.execute(order)?;
+        let expires_at = writing.state().api_token(&token_hash).map(|token| token.expires_at.to_string());
+        let expires_at = expires_at.unwrap_or_default();
+        if cx.out.json {
+            let (access_key_id, token) = (key.as_str(), OnceShown(&token));
+            cx.out.json_once(&Made { access_key_id, token, expires_at, seq: wrote.seq() })?;
+            return Ok(Exit::Done);
+        }
+        cx.out.line(format!("for access key  {key}"))?;
+        cx.out.line(format!("expires         {expires_at}"))?;
+        cx.out.secret_line("token           ", token.expose_secret())?;
+        cx.note("the token is shown this once; whoever has it may do what the key may");
+        Ok(Exit::Done)
+    }
+}
+
+/// 256 random bits, with letters before them by which scanners for leaked secrets can tell what it is.
+fn draw() -> Result<SecretKey, Failure> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    OsDice::default().fill(&mut *bytes);
+    let mut text = format!("klt_{}", Hex(&*bytes));
+    let token = SecretKey::import(&text).map_err(|error| Failure::of(Exit::Usage, &error));
+    text.zeroize();
+    token
+}
+
+fn hash_of(token: &str) -> [u8; 32] {
+    *blake3::hash(token.as_bytes()).as_bytes()
+}
+
+fn close(cx: &mut Context) -> Done {
+    let text = Zeroizing::new(super::input::text_of(cx.io.as_ref(), "-", 4 << 10)?);
+    let token_hash = hash_of(text.trim());
+    let writing = cx.writing()?;
+    let state = writing.state();
+    let key = state.api_token(&token_hash).and_then(|token| state.key_by_uid(token.key));
+    let Some(key) = key.map(|key| key.id) else { return Err(Failure::nothing("there is no such token that is open")) };
+    let wrote = writing.execute(Order::CloseToken { key: key.clone(), token_hash })?;
+    if cx.out.json {
+        cx.out.json(&Closed { access_key_id: key.as_str(), changed: wrote.changed(), seq: wrote.seq() })?;
+    } else {
+        cx.out.line(format!("a token of {key} is closed"))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,138 @@
+//! What the server does when clients are many, slow or large, and when its log has failed: it says so, and goes on.
+#![cfg(feature = "server")]
+#![allow(clippy::unwrap_used, reason = "a test says what it means, and stops where it is wrong")]
+
+use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
+use keyledger::ledger::{InitOptions, Ledger};
+use keyledger::sys::{RealIo, SystemClock};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+struct Served {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+async fn served(options: ServerOptions) -> Served {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Arc::new(Ledger::init(folder.path(), &InitOptions::default()).unwrap());
+    let (address, stop, running) = serve(ledger, folder.path(), options).await;
+    Served { address, stop, running, _folder: folder }
+}
+
+async fn serve(
+    ledger: Arc<Ledger>,
+    dir: &Path,
+    options: ServerOptions,
+) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+    let api_options = ApiOptions { region: "us-east-1".to_owned(), trusted_proxies: Vec::new(), dir: dir.to_owned() };
+    let api = Api::new(ledger, api_options, Arc::new(RealIo), Arc::new(SystemClock)).unwrap();
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let options = ServerOptions { listen, metrics_listen: None, ..options };
+    let server = Server::bind(Arc::new(api), options).await.unwrap();
+    let address = server.address().unwrap();
+    let (stop, told) = oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async {
+        let _ = told.await;
+    }));
+    (address, stop, running)
+}
+
+impl Served {
+    async fn connect(&self, head: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// A request whose connection is closed after it; the whole reply.
+    async fn ask(&self, head: &str) -> String {
+        reply(self.connect(head).await).await
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), self.running).await.expect("it ends").unwrap();
+    }
+}
+
+async fn reply(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut text)).await;
+    let _ = read.expect("it answers in time");
+    text
+}
+
+const ASK: &str = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+/// A body that does not come.
+const SLOW: &str = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_than_are_taken_are_turned_away_and_told_when_to_come_back() {
+    let served = served(ServerOptions { requests_max: 1, ..ServerOptions::default() }).await;
+    let mut first = served.connect(SLOW).await;
+    let busy = loop {
+        let answer = served.ask(ASK).await;
+        if answer.starts_with("HTTP/1.1 503") {
+            break answer;
+        }
+    };
+    assert!(busy.contains("retry-after: 1") && busy.contains("<Code>ServiceUnavailable</Code>"), "{busy}");
+    let health = served.ask("GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(health.starts_with("HTTP/1.1 200"), "health is answered all the same: {health}");
+    first.write_all(b"Action=x&").await.unwrap();
+    let first = reply(first).await;
+    assert!(first.starts_with("HTTP/1.1 403") && first.contains("MissingAuthenticationToken"), "{first}");
+    assert!(served.ask(ASK).await.starts_with("HTTP/1.1 403"), "there is room again");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_and_large_bodies_end_in_the_words_of_their_dialect() {
+    let body_within = Duration::from_millis(200);
+    let served = served(ServerOptions { body_within, body_bytes_max: 100, ..ServerOptions::default() }).await;
+    let slow = served.ask(SLOW).await;
+    assert!(slow.starts_with("HTTP/1.1 408") && slow.contains("<Code>RequestTimeout</Code>"), "{slow}");
+    let large = served.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n").await;
+    assert!(large.starts_with("HTTP/1.1 413") && large.contains("x-amzn-requestid: "), "{large}");
+    let chunked = format!("65\r\n{}\r\n0\r\n\r\n", "a".repeat(0x65));
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: Lightsail_20161128.GetBuckets\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let large = served.ask(&format!("{head}{chunked}")).await;
+    assert!(large.starts_with("HTTP/1.1 413") && large.contains(r#""__type":"SerializationException""#), "{large}");
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(70_000));
+    assert!(served.ask(&head).await.starts_with("HTTP/1.1 431"));
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_end_costs_its_own_connection_alone() {
+    let head_within = Duration::from_millis(200);
+    let served = served(ServerOptions { head_within, ..ServerOptions::default() }).await;
+    let slow = served.connect("POST / HTTP/1.1\r\nHost: ").await;
+    assert!(served.ask(ASK).await.starts_with("HTTP/1.1 403"));
+    let answer = reply(slow).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_finishes_what_was_accepted_and_takes_nothing_more_in() {
+    let served = served(ServerOptions::default()).await;
+    let mut under_way = served.connect(SLOW).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let address = served.address;
+    let stopping = tokio::spawn(served.end());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(TcpStream::connect(address).await.is_err(), "nothing more is accepted");
+    under_way.write_all(b"Action=x&").await.unwrap();
+    assert!(reply(under_way).await.starts_with("HTTP/1.1 403"), "what was accepted is answered");
+    stopping.await.unwrap();
+}

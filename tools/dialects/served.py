@@ -1,0 +1,155 @@
+"""A `keyledger serve` of its own for each test class, and clients for it."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import unittest
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+
+ACCOUNT = "123456789012"
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+ALLOW_S3 = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+
+
+class Server:
+    """The server, in a folder that goes with it. `prepare` runs commands on the ledger before it is served."""
+
+    def __init__(self, prepare=(), options=()):
+        self.folder = tempfile.mkdtemp(prefix="keyledger-dialects-")
+        self.ledger, self.options = os.path.join(self.folder, "ledger"), options
+        for arguments, text in prepare:
+            for row in self.command(*arguments, text=text):
+                if row.get("secret_access_key"):
+                    self.root = (row["access_key_id"], row["secret_access_key"])
+        self.start()
+
+    def command(self, *arguments, text=None):
+        """A command of the command line on the ledger; its JSON lines."""
+        done = subprocess.run(
+            [os.environ["KEYLEDGER"], "--ledger", self.ledger, "--json", "--yes", *arguments],
+            input=text, text=True, capture_output=True, check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"{arguments}: {done.stderr}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def start(self, environment=None):
+        self.process = subprocess.Popen(
+            [os.environ["KEYLEDGER"], "--ledger", self.ledger, "--json", "serve",
+             "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", *self.options],
+            stdout=subprocess.PIPE, stderr=open(os.path.join(self.folder, "log"), "ab"), text=True,
+            env={**os.environ, **(environment or {})},
+        )
+        said = json.loads(self.process.stdout.readline())
+        self.endpoint, self.metrics = said["endpoint"], said["metrics"]
+        if said["access_key_id"]:
+            self.root = (said["access_key_id"], said["secret_access_key"])
+
+    def stop(self):
+        self.process.terminate()
+        code = self.process.wait(60)
+        self.process.stdout.close()
+        return code
+
+    def log(self):
+        with open(os.path.join(self.folder, "log"), encoding="utf-8") as log:
+            return log.read()
+
+    def client(self, service="iam", key=None, endpoint=None, verify=None, **config):
+        key, secret = key or self.root
+        config = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 64, **config}
+        return boto3.client(
+            service, endpoint_url=endpoint or self.endpoint, region_name="us-east-1", aws_access_key_id=key,
+            aws_secret_access_key=secret, verify=verify, config=Config(**config),
+        )
+
+
+class Cut:
+    """A way to a server that loses its first reply: the request arrives, the connection breaks off before the answer."""
+
+    def __init__(self, endpoint):
+        place = urlsplit(endpoint)
+        self.there = (place.hostname, place.port)
+        self.replies_lost, self.lost = 0, ""
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.carry, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def carry(self):
+        while True:
+            try:
+                here, _ = self.listener.accept()
+            except OSError:
+                return
+            there = socket.create_connection(self.there)
+            there.settimeout(1)
+            request = here.recv(1 << 16)
+            while request and b"Action=" not in request:
+                request += here.recv(1 << 16)
+            there.sendall(request)
+            reply = b""
+            try:
+                while b"</" not in reply or not reply.endswith(b"Response>"):
+                    reply += there.recv(1 << 16)
+            except TimeoutError:
+                pass
+            if self.replies_lost:
+                here.sendall(reply)
+            else:
+                self.replies_lost, self.lost = 1, reply.decode()
+            here.close()
+            there.close()
+
+
+class Served(unittest.TestCase):
+    """Tests that share one server."""
+
+    prepare = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(cls.prepare)
+        cls.iam = cls.server.client()
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        log = cls.server.log()
+        verified = subprocess.run(
+            [os.environ["KEYLEDGER"], "--ledger", cls.server.ledger, "verify"], capture_output=True, text=True, check=False)
+        shutil.rmtree(cls.server.folder)
+        assert code == 0, f"exit {code}: {log}"
+        assert "a dialect failed" not in log, log
+        assert verified.returncode == 0, verified.stderr
+
+    def refused(self, exception, call, **arguments):
+        """`call` raises the client's typed exception; the error's answer."""
+        with self.assertRaises(getattr(call.__self__.exceptions, exception)) as caught:
+            call(**arguments)
+        return caught.exception.response
+
+    def error(self, code, status, call, **arguments):
+        """`call` is answered with this code and status; the message."""
+        from botocore.exceptions import ClientError
+        with self.assertRaises(ClientError) as caught:
+            call(**arguments)
+        answer = caught.exception.response
+        self.assertEqual((answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]), (code, status), answer)
+        return answer["Error"]["Message"]
+
+    def key_of(self, user):
+        made = self.iam.create_access_key(UserName=user)["AccessKey"]
+        return made["AccessKeyId"], made["SecretAccessKey"]
