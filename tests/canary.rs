@@ -14,6 +14,7 @@ use keyledger::model::id::World;
 use keyledger::sys::RealIo;
 use keyledger::vault::{KeystoreReader, VaultError, VaultKey, VaultKeySource};
 use std::collections::BTreeSet;
+use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -259,11 +260,51 @@ fn every_other_command(watch: &mut Watch) {
     other.no_file_holds_it(&other.ledger.dir());
     watch.commands = other.commands;
     watch.commands.insert("demo".to_owned());
+    a_server_says_its_root_secret_nowhere(&watch.forms);
+    watch.commands.insert("serve".to_owned());
 
     // The secret that was made here stood in its one answer, and is in no file either.
     let forms = forms(&secret);
     for (path, bytes) in watch.ledger.files() {
         assert!(!holds(&bytes, &forms), "{} holds a secret that was made here", path.display());
+    }
+}
+
+/// The canary is the root's secret, and stands in a request.
+fn a_server_says_its_root_secret_nowhere(forms: &[Vec<u8>]) {
+    let ledger = Ledger::none();
+    // Not a pipe, which would fill up.
+    let spoken = ledger.path("diagnostics");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log", "trace"];
+    let mut server = ledger
+        .command(&arguments)
+        .env("KEYLEDGER_ROOT_ACCESS_KEY_ID", IMPORTED)
+        .env("KEYLEDGER_ROOT_SECRET_ACCESS_KEY", CANARY)
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(&spoken).expect("a file"))
+        .spawn()
+        .expect("the server starts");
+    let mut said = String::new();
+    let mut stdout = std::io::BufReader::new(server.stdout.take().expect("piped"));
+    while !said.contains("endpoint") && stdout.read_line(&mut said).expect("it speaks") > 0 {}
+    let endpoint = said.lines().find_map(|line| line.strip_prefix("endpoint")).expect("an endpoint").trim().to_owned();
+    let address = endpoint.trim_start_matches("http://");
+    let mut client = std::net::TcpStream::connect(address).expect("it listens");
+    let body = format!("Action=ListUsers&SecretAccessKey={CANARY}");
+    let length = body.len();
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\nconnection: close\r\n";
+    write!(client, "{head}content-length: {length}\r\n\r\n{body}").expect("it reads");
+    client.read_to_string(&mut said).expect("it answers");
+    assert!(said.contains("MissingAuthenticationToken"), "{said}");
+    let stop = std::process::Command::new("kill").args(["-TERM", &server.id().to_string()]).status();
+    assert!(stop.expect("kill runs").success());
+    stdout.read_to_string(&mut said).expect("it ends");
+    assert!(server.wait().expect("it ends").success());
+    let diagnostics = std::fs::read(&spoken).expect("what it said");
+    assert!(diagnostics.len() > 1_000, "diagnostics are at their loudest");
+    assert!(!holds(said.as_bytes(), forms) && !holds(&diagnostics, forms), "{said}");
+    for (path, bytes) in ledger.files() {
+        assert!(!holds(&bytes, forms), "{} holds the canary", path.display());
     }
 }
 

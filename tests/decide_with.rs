@@ -1,5 +1,7 @@
 //! tests/decide_with.rs: what a partner asks for at once is made whole or not at all, and a provider's Member has its own keys.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+
 mod given;
 
 use given::{ALLOW, DAY, FULL, Given, HOUR, READ, a_busy_org, an_org, bucket, by};
@@ -31,6 +33,9 @@ fn whole() -> CreateKeyWith {
         once: false,
     }
 }
+
+/// Makes one thing wrong.
+type Spoil = Box<dyn Fn(&mut CreateKeyWith)>;
 
 fn create(org: OrgUid, with: CreateKeyWith) -> Command {
     Command::CreateKeyWith { org, with: with.into() }
@@ -66,7 +71,7 @@ fn a_key_its_user_its_policies_and_its_bucket_are_one_commit() {
 fn whatever_is_wrong_leaves_no_key_no_policy_no_user_and_no_bucket() {
     let mut given = a_busy_org();
     let org = given.org();
-    let wrong: Vec<(&str, Box<dyn Fn(&mut CreateKeyWith)>)> = vec![
+    let wrong: Vec<(&str, Spoil)> = vec![
         ("unknown policy", Box::new(|with| with.key.policies.push("ghost".into()))),
         ("taken name", Box::new(|with| with.policies.push(new_policy("READER", ALLOW)))),
         ("the same name twice", Box::new(|with| with.policies.push(new_policy("ONE", ALLOW)))),

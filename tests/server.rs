@@ -33,7 +33,13 @@ async fn serve(
     dir: &Path,
     options: ServerOptions,
 ) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
-    let api_options = ApiOptions { region: "us-east-1".to_owned(), trusted_proxies: Vec::new(), dir: dir.to_owned() };
+    let api_options = ApiOptions {
+        region: "us-east-1".to_owned(),
+        trusted_proxies: Vec::new(),
+        dir: dir.to_owned(),
+        public_url: None,
+        provider_key: None,
+    };
     let api = Api::new(ledger, api_options, Arc::new(RealIo), Arc::new(SystemClock)).unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = ServerOptions { listen, metrics_listen: None, ..options };

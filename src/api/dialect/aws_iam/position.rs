@@ -146,7 +146,7 @@ mod tests {
         let found: Vec<_> = spans(&text).into_iter().map(|span| &text[span]).collect();
         assert_eq!(found, [one, two]);
         let single = format!("{{\"Statement\":{one}}}");
-        assert_eq!(spans(&single), [13..13 + one.len()]);
+        assert_eq!(spans(&single).first(), Some(&(13..13 + one.len())));
         assert_eq!(position(&single, 13), Position { line: 1, column: 14 });
         assert_eq!(position("ä\nüx", 5), Position { line: 2, column: 2 });
     }
