@@ -44,6 +44,8 @@ use tracing::Instrument as _;
 
 /// How long a stop waits for what was accepted: 30 s.
 const STOP: Duration = Duration::from_secs(30);
+/// Bytes of a refused body that are still read: 4 MiB. A longer one is cut off.
+const DRAIN_BYTES_MAX: u64 = 4 << 20;
 /// Seconds after which a client that was turned away may come back.
 const RETRY_AFTER: &str = "1";
 
@@ -364,9 +366,19 @@ fn turned_away(owner: Owner, fault: Fault, request_id: &str) -> Reply {
     reply
 }
 
+/// Reads a refused body to its end, so that a client that sends first and reads afterwards sees the answer.
+async fn drain(mut body: HyperBody) {
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
 async fn read_body(options: &ServerOptions, body: HyperBody) -> Result<Bytes, Fault> {
     let max = options.body_bytes_max;
-    if body.size_hint().lower() > max as u64 {
+    let announced = body.size_hint().lower();
+    if announced > max as u64 {
+        if announced <= DRAIN_BYTES_MAX {
+            // Whatever comes of it, the answer is the same.
+            let _ = tokio::time::timeout(options.body_within, drain(body)).await;
+        }
         return Err(Fault::TooLarge);
     }
     match tokio::time::timeout(options.body_within, Limited::new(body, max).collect()).await {
