@@ -6,14 +6,10 @@
 //! Not here: the Partner dialect's signatures, and tokens of the Tigris dialect.
 
 use super::{Api, Incoming};
-use crate::gate::{RequestView, ServiceDenied, ServiceRules, ServiceSigner, ServiceUse};
+use crate::gate::{ServiceDenied, ServiceRules, ServiceSigner, ServiceUse};
 use crate::model::{Caller, Dialect, Principal, Time};
 use crate::policy::{Request, Value};
 use crate::state::{Access, KeyRecord, State};
-use compact_str::{CompactString, ToCompactString as _};
-
-/// Characters of a user agent that go into an event.
-const AGENT_CHARS_MAX: usize = 256;
 
 /// A request that was signed by a key that is alive.
 #[derive(Debug)]
@@ -42,25 +38,14 @@ pub fn authenticate(
 ) -> Result<Signed, ServiceDenied> {
     let now = api.now();
     let headers = incoming.header_pairs();
-    let view = RequestView {
-        method: incoming.method.as_str(),
-        target: incoming.target.as_bytes(),
-        headers: &headers,
-        peer: incoming.peer.ip(),
-        tls: incoming.tls,
-    };
+    let view = incoming.view(&headers);
     let rules = ServiceRules { service, regions };
     let signer = api.gate.authenticate(&view, rules, &incoming.body_sha256(), now)?;
     let state = api.ledger.state();
     let unknown = || ServiceDenied::Signature(crate::sigv4::SigError::UnknownKey);
     let key = state.key(signer.access_key_id.as_str()).ok_or_else(unknown)?;
-    let mut caller = Caller::new(Principal::Key { id: signer.access_key_id.clone() }, dialect);
-    caller.request_id = Some(incoming.request_id.clone());
-    caller.source_ip = Some(signer.source_ip.to_compact_string());
-    let agent = incoming.user_agent();
-    let agent: CompactString =
-        agent.chars().filter(|c| !crate::model::text::is_deceptive(*c)).take(AGENT_CHARS_MAX).collect();
-    caller.user_agent = Some(agent).filter(|agent| !agent.is_empty());
+    let principal = Principal::Key { id: signer.access_key_id.clone() };
+    let caller = incoming.caller(principal, dialect, signer.source_ip);
     let now = now.max(state.recorded_at());
     Ok(Signed { caller, key, state, now, signer })
 }

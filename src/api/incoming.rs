@@ -2,16 +2,22 @@
 //!
 //! Not here: reading it from a connection (`server`), whose it is (`route`).
 
+use crate::gate::RequestView;
+use crate::model::text::is_deceptive;
+use crate::model::{Caller, Dialect, Principal};
 use bytes::Bytes;
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString as _};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
+
+/// Characters of a user agent that go into an event.
+const AGENT_CHARS_MAX: usize = 256;
 
 /// A reply; its body may be a stream.
 pub type Reply = Response<BoxBody<Bytes, Infallible>>;
@@ -55,10 +61,27 @@ impl Incoming {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
     }
 
-    /// As sent, or what can be read of it.
-    pub fn user_agent(&self) -> String {
+    /// The request as the gate takes it; `headers` are [`Incoming::header_pairs`].
+    pub fn view<'a>(&'a self, headers: &'a [(&'a str, &'a [u8])]) -> RequestView<'a> {
+        RequestView {
+            method: self.method.as_str(),
+            target: self.target.as_bytes(),
+            headers,
+            peer: self.peer.ip(),
+            tls: self.tls,
+        }
+    }
+
+    /// Whoever was proved to have sent it, with what an event remembers of the request: its id, its address, its agent.
+    pub fn caller(&self, principal: Principal, dialect: Dialect, source_ip: IpAddr) -> Caller {
+        let mut caller = Caller::new(principal, dialect);
+        caller.request_id = Some(self.request_id.clone());
+        caller.source_ip = Some(source_ip.to_compact_string());
         let agent = self.headers.get("user-agent").map(HeaderValue::as_bytes).unwrap_or_default();
-        String::from_utf8_lossy(agent).into_owned()
+        let agent = String::from_utf8_lossy(agent);
+        let agent = agent.chars().filter(|c| !is_deceptive(*c)).take(AGENT_CHARS_MAX);
+        caller.user_agent = Some(agent.collect()).filter(|agent: &CompactString| !agent.is_empty());
+        caller
     }
 
     pub fn body_sha256(&self) -> [u8; 32] {

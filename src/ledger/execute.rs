@@ -22,17 +22,16 @@ use super::error::{ExecuteError, OpenError};
 use super::fresh::{DrawnKey, Need, SharedDice};
 use super::outcome::Outcome;
 use super::ticket::{Bell, Ticket, Woken, ticket};
+use super::vault::Vault;
 use super::writer::{Group, Job, Writer};
 use crate::log::{GROUP_FRAMES_MAX, LogReader, Meta};
 use crate::model::{Caller, Invalid, Seq, Time, limits};
 use crate::state::{State, StateHandle};
-use crate::sys::Io;
-use crate::vault::{KeystoreReader, LedgerId, Rekeyed, Sealer, SecretSource, VaultError, VaultKey};
+use crate::vault::{Rekeyed, Sealer, SecretSource, VaultError, VaultKey};
 use compact_str::CompactString;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -97,16 +96,6 @@ struct Shared {
     now_ns: AtomicI64,
 }
 
-/// What secrets are read with by whoever verifies signatures.
-struct Vault {
-    io: Arc<dyn Io>,
-    folder: PathBuf,
-    ledger_id: LedgerId,
-    key: Mutex<Arc<VaultKey>>,
-    /// Opened when it is first asked for.
-    source: OnceLock<Arc<SecretSource>>,
-}
-
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("seq", &self.handle.seq()).finish_non_exhaustive()
@@ -130,13 +119,8 @@ struct Queue {
 impl Ledger {
     pub(super) fn start(mut writer: Writer, vault_key: VaultKey, report: OpenReport) -> Result<Self, OpenError> {
         let now = writer.guard.now(writer.clock.now());
-        let vault = Vault {
-            io: Arc::clone(&writer.io),
-            folder: writer.dir.join("keys"),
-            ledger_id: writer.log.meta().ledger_id,
-            key: Mutex::new(Arc::new(vault_key)),
-            source: OnceLock::new(),
-        };
+        let folder = writer.dir.join("keys");
+        let vault = Vault::new(Arc::clone(&writer.io), folder, writer.log.meta().ledger_id, vault_key);
         let shared = Arc::new(Shared {
             vault,
             queued: AtomicUsize::new(0),
@@ -304,26 +288,6 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-impl Vault {
-    fn secrets(&self) -> Result<Arc<SecretSource>, VaultError> {
-        if let Some(source) = self.source.get() {
-            return Ok(Arc::clone(source));
-        }
-        // Held meanwhile, so that a rekey meets the source or is met by it.
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        let reader = KeystoreReader::open(Arc::clone(&self.io), &self.folder, self.ledger_id, Arc::clone(&key))?;
-        Ok(Arc::clone(self.source.get_or_init(|| Arc::new(SecretSource::new(reader)))))
-    }
-
-    fn renew(&self, vault_key: &VaultKey) {
-        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        *key = Arc::new(vault_key.again());
-        if let Some(source) = self.source.get() {
-            source.renew(Arc::clone(&key));
-        }
     }
 }
 

@@ -21,6 +21,7 @@ mod pace;
 mod ticket;
 mod upkeep;
 mod usage;
+mod vault;
 mod writer;
 
 pub use command::{

@@ -5,16 +5,12 @@
 use super::super::super::{Api, Incoming};
 use super::body::UserRole;
 use super::refused::Refused;
-use crate::gate::RequestView;
 use crate::ledger::{Command, Done, ExecuteError, Noun, Outcome, Refusal, Token};
 use crate::model::{Caller, Dialect, KeyOwner, OrgOwner, OrgSettings, Principal, Role, Time, limits};
 use crate::state::{KeyRecord, OrgRecord, State};
-use compact_str::{CompactString, ToCompactString as _, format_compact};
+use compact_str::{CompactString, format_compact};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// Characters of a user agent that go into an event.
-const AGENT_CHARS_MAX: usize = 256;
 
 /// See the module.
 pub struct Call<'a> {
@@ -69,14 +65,7 @@ impl<'a> Call<'a> {
             }
         };
         let headers = incoming.header_pairs();
-        let view = RequestView {
-            method: incoming.method.as_str(),
-            target: incoming.target.as_bytes(),
-            headers: &headers,
-            peer: incoming.peer.ip(),
-            tls: incoming.tls,
-        };
-        let source_ip = api.gate.source_ip(&view);
+        let source_ip = api.gate.source_ip(&incoming.view(&headers));
         let source_ip = source_ip.map_err(|_| Refused::input("X-Forwarded-For has an entry that is no address."))?;
         Ok(Self { api, incoming, provider, source_ip, token })
     }
@@ -141,12 +130,7 @@ impl<'a> Call<'a> {
         let role = claim.map_or(Role::Admin, |claim| claim.role);
         let user = claim.map(|claim| claim.user_id.clone());
         let principal = Principal::Provider { provider: self.provider.clone(), role, user };
-        let mut caller = Caller::new(principal, Dialect::Partner);
-        caller.request_id = Some(self.incoming.request_id.clone());
-        caller.source_ip = Some(self.source_ip.to_compact_string());
-        let agent = self.incoming.user_agent();
-        let agent = agent.chars().filter(|c| !crate::model::text::is_deceptive(*c)).take(AGENT_CHARS_MAX);
-        caller.user_agent = Some(agent.collect()).filter(|agent: &CompactString| !agent.is_empty());
+        let mut caller = self.incoming.caller(principal, Dialect::Partner, self.source_ip);
         caller.reason = claim.map(|claim| format_compact!("for user {} as {}", claim.user_id, claim.role.as_str()));
         caller
     }

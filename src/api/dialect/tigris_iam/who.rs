@@ -11,18 +11,15 @@
 use super::super::super::authenticate::{Signed, authenticate};
 use super::super::super::{Api, Incoming};
 use super::failure::Failure;
-use crate::gate::RequestView;
 use crate::model::{Caller, Dialect, OrgOwner, Principal, Time};
 use crate::policy::{Request, Value};
 use crate::sigv4;
 use crate::state::{KeyRecord, OrgRecord, State};
-use compact_str::{CompactString, ToCompactString as _};
+use compact_str::ToCompactString as _;
 use std::net::IpAddr;
 
 /// Longest token that is looked up.
 const TOKEN_BYTES_MAX: usize = 128;
-/// Characters of a user agent that go into an event.
-const AGENT_CHARS_MAX: usize = 256;
 
 /// Somebody proven, with the key it stands on.
 #[derive(Debug)]
@@ -142,26 +139,14 @@ fn holder(api: &Api, incoming: &Incoming) -> Result<Holder, Failure> {
         return Err(Failure::unknown_caller());
     }
     let headers = incoming.header_pairs();
-    let view = RequestView {
-        method: incoming.method.as_str(),
-        target: incoming.target.as_bytes(),
-        headers: &headers,
-        peer: incoming.peer.ip(),
-        tls: incoming.tls,
-    };
-    let source_ip = api.gate.source_ip(&view)?;
+    let source_ip = api.gate.source_ip(&incoming.view(&headers))?;
     let state = api.ledger.state();
     let now = api.now().max(state.recorded_at());
     let hash = blake3::hash(token.as_bytes());
     let found = state.api_token(hash.as_bytes()).filter(|token| now < token.expires_at);
     let key = found.and_then(|token| state.key_by_uid(token.key));
     let key = key.filter(|key| state.status(key, now).is_usable()).ok_or_else(Failure::unknown_caller)?;
-    let mut caller = Caller::new(Principal::Key { id: key.id.clone() }, Dialect::TigrisIam);
-    caller.request_id = Some(incoming.request_id.clone());
-    caller.source_ip = Some(source_ip.to_compact_string());
-    let agent = incoming.user_agent();
-    let agent = agent.chars().filter(|c| !crate::model::text::is_deceptive(*c)).take(AGENT_CHARS_MAX);
-    caller.user_agent = Some(agent.collect()).filter(|agent: &CompactString| !agent.is_empty());
+    let caller = incoming.caller(Principal::Key { id: key.id.clone() }, Dialect::TigrisIam, source_ip);
     Ok(Holder { caller, key, state, now, source_ip })
 }
 
