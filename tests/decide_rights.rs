@@ -59,6 +59,7 @@ fn commands(given: &Given, key: &KeyRecord) -> Vec<(&'static str, Command)> {
     ]
 }
 
+/// RustFS GHSA-mm2q-qcmx-gw4w: an update that did not ask whose the key is.
 #[test]
 fn each_kind_of_caller_has_its_reach_and_no_more() {
     let mut given = a_busy_org();
@@ -297,6 +298,40 @@ fn by_an_aws_dialect_policies_decide_and_a_scoped_key_makes_no_more_than_itself(
     given.done(Command::PutInlinePolicy { org, holder, name: "no".into(), document: deny.into() });
     given.when_by(&iam(&key), create("bob")).forbidden();
     given.when_by(&iam(&scoped), create("bob")).forbidden();
+}
+
+/// MinIO CVE-2024-55949, RustFS CVE-2026-22042 and CVE-2026-45043: an import that was authorised as another action, and believed
+/// whose child the imported key said it was.
+#[test]
+fn an_import_is_authorised_as_an_import_and_is_given_to_nobody_above_its_maker() {
+    let mut given = a_busy_org();
+    let org = given.org();
+    let settings = OrgSettings { iam_keys_per_user_max: Some(99), ..OrgSettings::default() };
+    given.done(Command::SetOrgSettings { org, settings: settings.into() });
+    let allowing = |actions: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":{actions},"Resource":"arn:aws:iam::*:user/bob"}}}}"#
+        )
+    };
+    given.policy("creates", &allowing(r#"["iam:*", "keyledger:ExportKeys"]"#));
+    given.policy("imports", &allowing(r#""keyledger:ImportKey""#));
+    let creates = given.key(CreateAccessKey { policies: vec!["creates".into()], ..for_user("bob") });
+    let imports = given.key(CreateAccessKey { policies: vec!["imports".into()], ..for_user("bob") });
+    let iam = |key: &KeyRecord| Caller::key(key.id.clone(), Dialect::AwsIam);
+    let bring = |key| imported(org, "AKIAIOSFODNN7EXAMPLE", key);
+    given.when_by(&iam(&creates), bring(for_user("bob"))).forbidden();
+    // The root, another user, and more than the importing key has: each as it stands in the file.
+    for more in [
+        CreateAccessKey { grants: admin_grant(), ..Default::default() },
+        for_user("alice"),
+        CreateAccessKey { grants: admin_grant(), ..for_user("bob") },
+        CreateAccessKey { policies: vec![FULL.into()], ..for_user("bob") },
+        CreateAccessKey { default_allow: true, ..for_user("bob") },
+    ] {
+        given.when_by(&iam(&imports), bring(more)).forbidden();
+    }
+    // What is left is an equal of its own.
+    given.when_by(&iam(&imports), bring(for_user("bob"))).then(&[Kind::KeyImported, Kind::PolicyAttached]);
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn a_bucket_may_stand_in_the_host() {
 
 // Keys that cannot be used.
 
+/// rclone CVE-2026-88018: a server without keys let everybody in.
 #[test]
 fn an_empty_ledger_denies_everything() {
     let world = World::empty();

@@ -118,6 +118,7 @@ fn the_credentials_date_is_the_requests_date() {
 
 // Scope and algorithm.
 
+/// MinIO CVE-2026-33322: an algorithm that the caller chose was believed.
 #[test]
 fn algorithm_region_service_and_terminator_are_exact() {
     let change =
@@ -561,6 +562,7 @@ fn both_live_secrets_are_tried_and_the_answer_says_which_signed() {
     assert_eq!(place(&[Candidate::Key(&foreign), Candidate::Secret(other)]), Err(SigError::Mismatch));
 }
 
+/// RustFS CVE-2026-22782, CVE-2026-45040 and GHSA-r54g: secrets and expected signatures in logs.
 #[test]
 fn nothing_printed_holds_a_secret_or_what_was_expected() {
     let expected = get().value("authorization").rsplit_once('=').unwrap().1.to_owned();

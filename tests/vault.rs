@@ -155,6 +155,7 @@ fn no_secret_is_in_any_file_or_message() {
     }
 }
 
+/// Ceph CVE-2025-30156: ciphertext that was not bound to whom it belonged.
 #[test]
 fn a_sealed_secret_moved_to_another_key_does_not_open() {
     let folder = tempfile::tempdir().unwrap();

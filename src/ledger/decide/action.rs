@@ -125,6 +125,7 @@ pub(super) fn resource_of(state: &State, command: &Command) -> String {
         Command::CreatePolicy { org, name, path, .. } => return arn(*org, "policy", path, name),
         Command::CreateKey { org, key } => return owner_arn(*org, &key.owner),
         Command::CreateKeyWith { org, with } => return owner_arn(*org, &with.key.owner),
+        Command::ImportKey { org, key } => return owner_arn(*org, &key.key.owner),
         _ => {}
     }
     match command.subject() {

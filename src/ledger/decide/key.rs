@@ -36,7 +36,18 @@ pub(super) struct Draft {
 
 pub(super) fn create(ask: Ask<'_>, org: OrgUid, asked: &CreateAccessKey) -> Events {
     let org = find::org(ask.state, org)?;
-    let mut draft = draft(ask, org, asked)?;
+    let draft = bounded(ask, asked, draft(ask, org, asked)?)?;
+    make(ask, org, drawn_id(ask)?, draft, false)
+}
+
+pub(super) fn import(ask: Ask<'_>, org: OrgUid, asked: &ImportAccessKey) -> Events {
+    let org = find::org(ask.state, org)?;
+    let draft = bounded(ask, &asked.key, draft(ask, org, &asked.key)?)?;
+    make(ask, org, asked.access_key_id.clone(), draft, true)
+}
+
+/// What is asked for, within what whoever asks may give, whether the key is made or brought.
+fn bounded(ask: Ask<'_>, asked: &CreateAccessKey, mut draft: Draft) -> Result<Draft, Refusal> {
     match ask.authority {
         Authority::Member { maker: Some(maker), .. } => bound(ask, maker, &mut draft)?,
         Authority::Policy { maker } if maker.is_scoped() || draft.owner == maker.owner => {
@@ -48,13 +59,7 @@ pub(super) fn create(ask: Ask<'_>, org: OrgUid, asked: &CreateAccessKey) -> Even
         }
         _ => {}
     }
-    make(ask, org, drawn_id(ask)?, draft, false)
-}
-
-pub(super) fn import(ask: Ask<'_>, org: OrgUid, asked: &ImportAccessKey) -> Events {
-    let org = find::org(ask.state, org)?;
-    let draft = draft(ask, org, &asked.key)?;
-    make(ask, org, asked.access_key_id.clone(), draft, true)
+    Ok(draft)
 }
 
 /// The id that was drawn for this command.
