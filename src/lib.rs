@@ -16,6 +16,8 @@ pub mod gate;
 pub mod ledger;
 pub mod log;
 pub mod model;
+#[cfg(feature = "node")]
+pub mod node;
 pub mod policy;
 pub mod sigv4;
 pub mod state;

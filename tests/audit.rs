@@ -320,6 +320,10 @@ fn rotations_are_told_with_overlap_and_use_after_the_switch() {
     assert_eq!((pair.old_uses_after, pair.old_stopped_at.map(|s| s.0)), (3, Some(deadline)));
     assert_eq!((placed.kind, placed.old_version, placed.new_version), ("in-place", Some(1), Some(2)));
     assert_eq!((placed.late_by_days, placed.old_uses_after), (Some(29 - 90), 2));
+    let [by] = placed.old_used_by.as_slice() else { panic!("{:?}", placed.old_used_by) };
+    assert_eq!((by.address.as_str(), by.user_agent.as_str(), by.uses), ("198.51.100.9", "s3cmd", 2));
+    let in_use = report.findings.iter().find(|finding| finding.check == "old-secret-in-use").unwrap();
+    assert!(in_use.detail.contains("s3cmd from 198.51.100.9 (2 times"), "{}", in_use.detail);
     let found = checks(&report);
     assert!(found.contains(&("R2", "rotated-late", Some(ALICE))));
     assert!(found.contains(&("R3", "rotation-not-finished", Some(BOB))), "{found:?}");

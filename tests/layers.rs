@@ -25,9 +25,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log", "model", "sys"]),
     // Beside `api`: the S3 side of a storage node, without a writer.
     ("front", &["gate", "state", "sigv4", "vault", "model", "sys"]),
+    // Needs a writer of its own, the first start and TLS: `api` has them.
+    ("node", &["api", "front", "ledger", "gate", "state", "vault", "model", "sys"]),
     (
         "cli",
-        &["api", "ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log", "model", "sys"],
+        &[
+            "node", "api", "ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log", "model",
+            "sys",
+        ],
     ),
 ];
 

@@ -19,6 +19,7 @@ pub mod authenticate;
 pub mod dialect;
 pub mod incoming;
 pub mod metrics;
+mod past;
 pub mod route;
 pub mod server;
 pub mod start;
@@ -63,6 +64,8 @@ pub struct Api {
     pub metrics: Metrics,
     pub io: Arc<dyn Io>,
     pub clock: Arc<dyn Clock>,
+    /// The log with its index, for questions about the past.
+    pub(crate) past: past::Past,
     /// The nonces of partners' requests.
     pub(crate) partner: dialect::partner::Kept,
     /// What the IAM dialect made and answers for a while: reports.
@@ -101,7 +104,8 @@ impl Api {
         let partner = dialect::partner::Kept::new(clock.now());
         let iam = dialect::aws_iam::Kept::new(Time(clock.now().wall_ns));
         let lightsail = dialect::lightsail::Operations::default();
-        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, partner, iam, lightsail })
+        let past = past::Past::default();
+        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, past, partner, iam, lightsail })
     }
 
     /// The wall clock; rights and statuses guard it by what was recorded.

@@ -13,7 +13,7 @@
 //!
 //! Not here: what the dialects do.
 
-use super::dialect::{aws_iam, lightsail, missing, partner, tigris_iam};
+use super::dialect::{aws_iam, cloudtrail, lightsail, missing, partner, tigris_iam};
 use super::{Api, Fault, Incoming, Reply, reply};
 use crate::sigv4::{Request, scope_of};
 use hyper::header::HeaderMap;
@@ -106,7 +106,7 @@ pub async fn answer(api: &Api, owner: Owner, incoming: &Incoming) -> Reply {
         Owner::AwsIam => aws_iam::answer(api, incoming).await,
         Owner::Lightsail => lightsail::answer(api, incoming).await,
         Owner::Health => health(api, incoming),
-        Owner::CloudTrail => missing::json_rpc(incoming),
+        Owner::CloudTrail => cloudtrail::answer(api, incoming).await,
         Owner::TigrisIam => tigris_iam::answer(api, incoming).await,
         Owner::Partner => partner::answer(api, incoming).await,
         Owner::Native => missing::problem(incoming),
@@ -119,7 +119,8 @@ pub async fn answer(api: &Api, owner: Owner, incoming: &Incoming) -> Reply {
 pub fn fault(owner: Owner, fault: Fault, request_id: &str) -> Reply {
     match owner {
         Owner::AwsIam => aws_iam::fault(fault, request_id),
-        Owner::Lightsail | Owner::CloudTrail => lightsail::fault(fault),
+        Owner::Lightsail => lightsail::fault(fault),
+        Owner::CloudTrail => cloudtrail::fault(fault),
         Owner::TigrisIam => tigris_iam::fault(fault),
         Owner::Partner => partner::fault(fault),
         Owner::Native => missing::json_fault(fault),

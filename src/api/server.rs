@@ -114,6 +114,12 @@ impl Tls {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }
+
+    /// What takes connections with it.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.0))
+    }
 }
 
 /// Bound to its addresses, not yet accepting.
@@ -238,7 +244,7 @@ async fn connection(
     // Replies are written whole; waiting for more only delays them.
     let _ = stream.set_nodelay(true);
     let Some(tls) = shared.options.tls.clone() else { return serve(shared, stream, peer, None, watcher).await };
-    let acceptor = TlsAcceptor::from(tls.0);
+    let acceptor = tls.acceptor();
     match tokio::time::timeout(shared.options.head_within, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let version = match stream.get_ref().1.protocol_version() {

@@ -16,7 +16,9 @@ pub mod address;
 mod archive;
 pub mod at;
 pub mod biography;
+pub mod cloudtrail;
 pub mod compromise;
+mod cut;
 pub mod describe;
 pub mod diff;
 mod error;
@@ -37,6 +39,7 @@ mod source;
 pub mod uses;
 
 pub use archive::Archive;
+pub use cut::OrgCut;
 pub use error::AuditError;
 pub use index::IndexReport;
 pub use mention::{Mention, Term, mentions, terms_of};

@@ -11,6 +11,7 @@ use crate::api::start::{self, Brought};
 use crate::api::{Api, ApiOptions, Server, ServerOptions, Tls};
 use crate::ledger::{Command as Order, InitOptions, Ledger, LedgerOptions, OsDice};
 use crate::model::{AccessKeyId, AccountId, Caller};
+use crate::node::{self, Keys, Node, NodeError, NodeOptions};
 use crate::policy::Cidr;
 use crate::vault::SecretKey;
 use clap::Args;
@@ -18,6 +19,8 @@ use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 const ROOT_ID: &str = "KEYLEDGER_ROOT_ACCESS_KEY_ID";
@@ -39,6 +42,12 @@ pub struct Serve {
     /// Where Prometheus metrics are served; `off` for nowhere
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9402")]
     metrics_listen: String,
+    /// Serve S3 there, too: a storage node over a folder of files
+    #[arg(long, value_name = "ADDRESS", requires = "s3_root")]
+    s3_listen: Option<SocketAddr>,
+    /// Where its objects are kept: a folder a bucket
+    #[arg(long, value_name = "DIR", requires = "s3_listen")]
+    s3_root: Option<PathBuf>,
     /// The account id of the first org: 12 digits
     #[arg(long, value_name = "ACCOUNT", default_value = ACCOUNT)]
     account_id: String,
@@ -73,6 +82,8 @@ pub struct Serve {
 struct Started<'a> {
     endpoint: &'a str,
     console: String,
+    /// Of S3, where it is served.
+    s3: Option<String>,
     metrics: Option<String>,
     account_id: Option<String>,
     access_key_id: Option<String>,
@@ -109,6 +120,7 @@ impl Serve {
         let api = Arc::new(api.map_err(|error| Failure::of(Exit::Usage, &error))?);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::of(Exit::Usage, &error))?;
+        let tls = options.tls.clone();
         let scheme = if options.tls.is_some() { "https" } else { "http" };
         runtime.block_on(async {
             // Before anything is said, so that whoever reads it can stop us in good order.
@@ -116,12 +128,14 @@ impl Serve {
             let server = Server::bind(Arc::clone(&api), options);
             let server = server.await.map_err(|error| Failure::usage(format!("could not listen on {error}")))?;
             let address = server.address().map_err(|error| Failure::of(Exit::Usage, &error))?;
+            let s3 = self.s3(&dir, &api, tls).await?;
             let secret = root.as_mut().and_then(|root| root.secret.take());
             let endpoint = format!("{scheme}://{address}");
             say(
                 cx,
                 &Started {
                     console: format!("{endpoint}/console"),
+                    s3: s3.as_ref().map(|(node, _)| node.url()),
                     endpoint: &endpoint,
                     metrics: server.metrics_address().map(|address| format!("http://{address}/metrics")),
                     account_id: root.as_ref().map(|root| root.account.to_string()),
@@ -130,7 +144,13 @@ impl Serve {
                 },
             )?;
             drop(secret);
-            server.run(stop.told()).await;
+            let (halt, halted) = oneshot::channel();
+            let stop = async {
+                stop.told().await;
+                // Both stop taking in at once.
+                let _ = halt.send(());
+            };
+            tokio::join!(server.run(stop), serve_s3(s3, halted));
             Ok::<_, Failure>(())
         })?;
         drop(runtime);
@@ -190,6 +210,26 @@ impl Serve {
         })
     }
 
+    /// The storage node beside it, when one is asked for, with the same keys.
+    async fn s3(&self, dir: &Path, api: &Api, tls: Option<Tls>) -> Result<Option<(Node, Arc<Keys>)>, Failure> {
+        let (Some(listen), Some(root)) = (self.s3_listen, self.s3_root.clone()) else { return Ok(None) };
+        let options = NodeOptions {
+            ledger: dir.to_owned(),
+            root,
+            listen,
+            follow: false,
+            stale: Duration::MAX,
+            tls,
+            regions: vec![self.region.clone()],
+            domains: Vec::new(),
+            vault_key: None,
+        };
+        let failed = |error: NodeError| Failure::usage(error.to_string());
+        let keys = Arc::new(Keys::of(Arc::clone(&api.ledger)).map_err(failed)?);
+        let node = node::start(&options, Arc::clone(&keys)).await.map_err(failed)?;
+        Ok(Some((node, keys)))
+    }
+
     fn public_url(&self) -> Result<Option<String>, Failure> {
         match &self.public_url {
             Some(url) if !is_public_url(url) => {
@@ -206,6 +246,22 @@ impl Serve {
         };
         self.trusted_proxy.iter().map(parse).collect()
     }
+}
+
+/// Serves S3 until it is halted, and writes what was counted.
+async fn serve_s3(s3: Option<(Node, Arc<Keys>)>, halted: oneshot::Receiver<()>) {
+    let Some((node, keys)) = s3 else { return };
+    let gate = node.gate();
+    let flushing = tokio::spawn(node::flush_often(Arc::clone(&keys), Arc::clone(&gate)));
+    node.serve(async {
+        // Sent, or its sender gone: either way it is over.
+        let _ = halted.await;
+    })
+    .await;
+    flushing.abort();
+    // It was told to end, and that is how it ended.
+    let _ = flushing.await;
+    node::flush(&keys, &gate).await;
 }
 
 fn read(cx: &Context, path: &Path) -> Result<Vec<u8>, Failure> {
@@ -275,6 +331,9 @@ fn say(cx: &mut Context, started: &Started<'_>) -> Result<(), Failure> {
     } else {
         cx.out.line(format!("endpoint  {}", started.endpoint))?;
         cx.out.line(format!("console   {}", started.console))?;
+        if let Some(s3) = &started.s3 {
+            cx.out.line(format!("s3        {s3}"))?;
+        }
         if let Some(metrics) = &started.metrics {
             cx.out.line(format!("metrics   {metrics}"))?;
         }

@@ -7,12 +7,6 @@ use serde_json::json;
 
 const JSON: &str = "application/json";
 
-/// JSON 1.1 of AWS (CloudTrail).
-pub fn json_rpc(_: &Incoming) -> Reply {
-    let body = json!({ "__type": "UnknownOperationException", "message": "This operation is not offered here." });
-    reply(400, "application/x-amz-json-1.1", body.to_string())
-}
-
 /// Native API.
 pub fn problem(_: &Incoming) -> Reply {
     let body = json!({ "type": "about:blank", "title": "Not Found", "status": 404 });

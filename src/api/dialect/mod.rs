@@ -3,6 +3,7 @@
 //! Not here: rules, and which dialect owns a request (`route`).
 
 pub mod aws_iam;
+pub mod cloudtrail;
 pub mod json_rpc;
 pub mod lightsail;
 pub(super) mod missing;

@@ -14,7 +14,7 @@ mod exercised;
 mod rotations;
 mod trail;
 
-pub use rotations::RotationRow;
+pub use rotations::{RotationRow, StillUsing};
 
 use super::access::widened::{Period, Widening, widened};
 use super::at::AsOf;

@@ -12,6 +12,9 @@ use crate::state::KeyRecord;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// How many of those who still use an old secret a finding names.
+const NAMED_MAX: usize = 3;
+
 /// One rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RotationRow {
@@ -38,7 +41,43 @@ pub struct RotationRow {
     pub old_last_used: Option<Stamp>,
     /// Uses of the old secret after the switch; of evidence only whether there were any.
     pub old_uses_after: u64,
+    /// Who used the old secret after the switch, by address and user agent, the last use first; at most 32.
+    pub old_used_by: Vec<StillUsing>,
     pub events: Vec<EventRef>,
+}
+
+/// Who used the old secret after the switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StillUsing {
+    pub address: String,
+    pub user_agent: String,
+    pub uses: u64,
+    pub last: Stamp,
+}
+
+impl std::fmt::Display for StillUsing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let agent = if self.user_agent.is_empty() { "an unnamed client" } else { &self.user_agent };
+        write!(f, "{agent} from {} ({} times, last {})", self.address, self.uses, self.last)
+    }
+}
+
+fn still_using(trails: &Trails, switch: &Switch) -> Vec<StillUsing> {
+    let mut rows: Vec<StillUsing> = switch
+        .used_by
+        .iter()
+        .map(|by| {
+            let (address, agent) = trails.who_used(*by);
+            StillUsing {
+                address: address.to_owned(),
+                user_agent: agent.to_owned(),
+                uses: by.uses,
+                last: by.last.into(),
+            }
+        })
+        .collect();
+    rows.sort_by(|a, b| (b.last, &a.address, &a.user_agent).cmp(&(a.last, &b.address, &b.user_agent)));
+    rows
 }
 
 /// Every rotation of the period, oldest first, and what is wrong with each.
@@ -61,7 +100,8 @@ pub(super) fn rotations(
         let Some(trail) = trails.of(uid) else { return };
         for (index, switch) in trail.switches.iter().enumerate() {
             let before = trail.switches[..index].last();
-            let row = written(worlds, options, now, key, trail, switch, before);
+            let still = still_using(trails, switch);
+            let row = written(worlds, options, now, key, trail, (switch, still), before);
             judge(worlds, options, now, key, switch.event.into(), &row, findings);
             rows.push(row);
         }
@@ -84,7 +124,7 @@ fn written(
     now: Time,
     key: &KeyRecord,
     trail: &Trail,
-    switch: &Switch,
+    (switch, old_used_by): (&Switch, Vec<StillUsing>),
     before: Option<&Switch>,
 ) -> RotationRow {
     let at = switch.at;
@@ -133,6 +173,7 @@ fn written(
         overlap_seconds: end.ns_since(at).max(0) / 1_000_000_000,
         old_last_used: last_used.map(Stamp),
         old_uses_after: switch.used_after,
+        old_used_by,
         events,
     }
 }
@@ -175,6 +216,7 @@ fn inferred<'a>(
             overlap_seconds: stop.ns_since(at) / 1_000_000_000,
             old_last_used: last.map(Stamp),
             old_uses_after: u64::from(last.is_some_and(|last| last > at)),
+            old_used_by: Vec::new(),
             events: vec![EventRef(made.event), EventRef(event)],
         };
         found.push((row, old, EventRef(made.event)));
@@ -218,7 +260,11 @@ fn judge(
         });
     }
     if row.old_uses_after > 0 && row.old_stopped_at.is_none() {
-        let detail = format!("the old secret is still in use after the switch at {}", row.switched_at);
+        let by: Vec<String> = row.old_used_by.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        let more = row.old_used_by.len().saturating_sub(NAMED_MAX);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let detail =
+            format!("the old secret is still in use after the switch at {}: {}{more}", row.switched_at, by.join("; "));
         findings.push(Finding {
             since: Some(row.switched_at),
             ..finding(worlds, "R3", "old-secret-in-use", Severity::Low, key, detail, Some(event.0))

@@ -45,8 +45,17 @@ pub(super) struct VersionUse {
     pub event: EventId,
 }
 
-/// One rotation as it was written.
+/// Who used the old one after a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UsedBy {
+    address: u32,
+    agent: u32,
+    pub uses: u64,
+    pub last: Time,
+}
+
+/// One rotation as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Switch {
     pub at: Time,
     pub event: EventId,
@@ -56,6 +65,8 @@ pub(super) struct Switch {
     /// Uses of the old one after the switch.
     pub used_after: u64,
     pub last_used_after: Option<Time>,
+    /// The first [`PLACES_MAX`] that were seen.
+    pub used_by: Vec<UsedBy>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +166,12 @@ impl Trails {
         trail.exercised.iter().filter_map(told)
     }
 
+    /// Address and user agent, as they came.
+    pub fn who_used(&self, by: UsedBy) -> (&str, &str) {
+        let place = |number: u32| self.places.values.get(number as usize).map_or("", String::as_str);
+        (place(by.address), place(by.agent))
+    }
+
     /// Whether calls on objects are in an evidence org's records at all; a trail of management calls has none.
     pub fn tells_of_objects(&self, org: OrgUid) -> bool {
         self.objects_told.contains(&org)
@@ -240,6 +257,17 @@ impl Trails {
                 if is_old && used.last > switch.at {
                     switch.used_after = switch.used_after.saturating_add(used.count);
                     switch.last_used_after = switch.last_used_after.max(Some(used.last));
+                    let address = self.places.number(used.address.to_owned());
+                    let agent = self.places.number(used.agent.to_owned());
+                    let is_full = switch.used_by.len() >= PLACES_MAX;
+                    match switch.used_by.iter_mut().find(|by| (by.address, by.agent) == (address, agent)) {
+                        Some(by) => {
+                            by.uses = by.uses.saturating_add(used.count);
+                            by.last = by.last.max(used.last);
+                        }
+                        None if is_full => {}
+                        None => switch.used_by.push(UsedBy { address, agent, uses: used.count, last: used.last }),
+                    }
                 }
             }
             if let Some(version) = used.secret_version {
@@ -302,7 +330,8 @@ impl Trails {
 
 fn note_life(trail: &mut Trail, key: KeyUid, fact: &Fact<'_>, brief: Brief) {
     let (at, event) = (fact.effective_at, fact.id);
-    let switch = |deadline, to| Switch { at, event, deadline, to, used_after: 0, last_used_after: None };
+    let switch =
+        |deadline, to| Switch { at, event, deadline, to, used_after: 0, last_used_after: None, used_by: Vec::new() };
     match fact.event {
         Event::KeyCreated(created) | Event::KeyImported(created) if is_made(fact) => {
             trail.created = Some(brief);

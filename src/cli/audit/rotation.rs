@@ -140,7 +140,12 @@ pub fn print_report(out: &mut Out, report: &RotationReport) -> Result<(), Failur
                     "{:.1} d",
                     f64::from(u32::try_from(row.overlap_seconds / 360).unwrap_or(0)) / 240.0
                 )),
-                Cell::from(if row.old_uses_after > 0 { row.old_uses_after.to_string() } else { String::new() }),
+                Cell::from(match (row.old_uses_after, row.old_used_by.first()) {
+                    (0, _) => String::new(),
+                    (uses, None) => uses.to_string(),
+                    (uses, Some(by)) if row.old_used_by.len() == 1 => format!("{uses}, from {}", by.address),
+                    (uses, Some(by)) => format!("{uses}, from {} …", by.address),
+                }),
             ]);
         }
         out.table(&table)?;

@@ -2,9 +2,12 @@
 //!
 //! Not here: what comes of it.
 
+use crate::Failure;
 use clap::Parser;
+use keyledger::api::Tls;
+use keyledger::node::NodeOptions;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -46,6 +49,31 @@ pub struct Options {
     /// The ledger's vault key; `vault.key` in its folder
     #[arg(long, value_name = "FILE")]
     pub vault_key: Option<PathBuf>,
+}
+
+impl Options {
+    /// With the certificate read.
+    pub(crate) fn node(&self) -> Result<NodeOptions, Failure> {
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Some(Tls::from_pem(&read(cert)?, &read(key)?).map_err(Failure)?),
+            _ => None,
+        };
+        Ok(NodeOptions {
+            ledger: self.ledger.clone(),
+            root: self.root.clone(),
+            listen: self.listen,
+            follow: self.follow,
+            stale: self.stale.0,
+            tls,
+            regions: self.region.clone(),
+            domains: self.domain.clone(),
+            vault_key: self.vault_key.clone(),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure(format!("could not read `{}`: {error}", path.display())))
 }
 
 /// How long requests are decided by a state that is no longer being followed.

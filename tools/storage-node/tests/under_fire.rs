@@ -11,79 +11,17 @@
     reason = "a test that cannot go on says so"
 )]
 
-use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, Outcome};
-use keyledger::model::{AccessKeyId, AccountId, BucketName, Caller, Grant, GrantRole, OrgOwner, OrgUid, Seq, Time};
-use keyledger::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
-use keyledger::sys::{Clock as _, SystemClock};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+mod common;
+
+use common::{Client, Given, Prepared, new_org, options};
+use keyledger::ledger::{Command, InitOptions, Ledger};
+use keyledger::model::GrantRole;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use storage_node::{Options, Stale};
 
-const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const CLIENTS: usize = 2;
-
-/// A signed request, ready to be sent again and again.
-struct Prepared {
-    text: String,
-}
-
-impl Prepared {
-    fn new(address: SocketAddr, (id, secret): (&str, &str), method: &str, target: &str) -> Self {
-        let now = Time(SystemClock.now().wall_ns);
-        let (host, date) = (address.to_string(), amz_date(now));
-        let headers: [(&str, &[u8]); 3] =
-            [("host", host.as_bytes()), ("x-amz-date", date.as_bytes()), ("x-amz-content-sha256", EMPTY.as_bytes())];
-        let signer = Signer { access_key_id: id, secret: secret.as_bytes(), rules: Rules::s3(&["us-east-1"]) };
-        let request = Request { method, target: target.as_bytes(), headers: &headers };
-        let authorization = sign_headers(&request, &signer, EMPTY, now).unwrap();
-        let text = format!(
-            "{method} {target} HTTP/1.1\r\nhost: {host}\r\nx-amz-date: {date}\r\nx-amz-content-sha256: {EMPTY}\r\n\
-             content-length: 0\r\nauthorization: {authorization}\r\n"
-        );
-        Self { text }
-    }
-}
-
-/// One connection that is kept.
-struct Client {
-    stream: BufReader<TcpStream>,
-}
-
-impl Client {
-    fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self { stream: BufReader::new(stream) }
-    }
-
-    /// Sends a request and gives its status.
-    fn ask(&mut self, prepared: &Prepared, min_seq: Option<Seq>) -> u16 {
-        let more = min_seq.map_or(String::new(), |seq| format!("x-keyledger-min-seq: {}\r\n", seq.0));
-        self.stream.get_mut().write_all(format!("{}{more}\r\n", prepared.text).as_bytes()).unwrap();
-        let (mut line, mut status, mut length) = (String::new(), 0, 0);
-        loop {
-            line.clear();
-            self.stream.read_line(&mut line).unwrap();
-            let text = line.trim_end();
-            if text.is_empty() {
-                break;
-            }
-            if let Some(rest) = text.strip_prefix("HTTP/1.1 ") {
-                status = rest[..3].parse().unwrap();
-            } else if let Some(value) = text.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).unwrap();
-        status
-    }
-}
 
 /// What was seen of one request.
 struct Seen {
@@ -124,42 +62,7 @@ fn revokes() -> usize {
     std::env::var("REVOKES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
 }
 
-/// An org with a bucket that has one object, and the writer's side of it.
-struct Given<'a> {
-    ledger: &'a Ledger,
-    org: OrgUid,
-    address: SocketAddr,
-}
-
 impl Given<'_> {
-    fn execute(&self, command: Command) -> keyledger::ledger::Done {
-        self.ledger.execute_blocking(&Caller::operator("test"), command, None).unwrap()
-    }
-
-    fn key(&self, role: GrantRole) -> (AccessKeyId, String) {
-        let grants = vec![Grant { bucket: None, role }];
-        let key = CreateAccessKey { grants, ..CreateAccessKey::default() };
-        let mut done = self.execute(Command::CreateKey { org: self.org, key: key.into() });
-        let secret = done.outcome.take_secret().unwrap().expose_secret().to_owned();
-        let Outcome::KeyCreated(made) = done.outcome else { panic!("no key was made") };
-        (made.access_key_id, secret)
-    }
-
-    fn prepare_bucket(&self) {
-        let (id, secret) = self.key(GrantRole::Admin);
-        let ask = |method, target| {
-            let prepared = Prepared::new(self.address, (id.as_str(), &secret), method, target);
-            let mut client = Client::connect(self.address);
-            let until = Instant::now() + Duration::from_secs(5);
-            // A follower takes a moment to hear of the key.
-            while client.ask(&prepared, None) != 200 {
-                assert!(Instant::now() < until, "{method} {target}");
-            }
-        };
-        ask("PUT", "/fire");
-        ask("PUT", "/fire/a");
-    }
-
     /// Makes a key, hammers with it, revokes it, and looks at what was answered.
     fn revoke_under_fire(&self, tally: &mut Tally) {
         let (id, secret) = self.key(GrantRole::ReadOnly);
@@ -209,31 +112,6 @@ impl Given<'_> {
         let refused = seen.iter().filter(|seen| seen.status == 403 && seen.began > last_allowed.min(returned));
         let first = refused.map(|seen| seen.ended).min().expect("it was refused in the end");
         tally.first_403.push(first.saturating_duration_since(returned));
-    }
-}
-
-fn new_org(ledger: &Ledger) -> OrgUid {
-    let account = Some(AccountId(123_456_789_012));
-    let org = Command::CreateOrg { name: "fire".into(), account, owner: OrgOwner::Operator, settings: Box::default() };
-    let done = ledger.execute_blocking(&Caller::operator("test"), org, None).unwrap();
-    let Outcome::OrgCreated { org, .. } = done.outcome else { panic!("no org was made") };
-    let bucket = BucketName::parse("fire").unwrap();
-    ledger.execute_blocking(&Caller::operator("test"), Command::RegisterBucket { org, bucket }, None).unwrap();
-    org
-}
-
-fn options(ledger: &Path, root: &Path) -> Options {
-    Options {
-        ledger: ledger.to_path_buf(),
-        root: root.to_path_buf(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        follow: false,
-        stale: Stale(Duration::from_secs(30)),
-        tls_cert: None,
-        tls_key: None,
-        region: vec!["us-east-1".to_owned()],
-        domain: Vec::new(),
-        vault_key: None,
     }
 }
 

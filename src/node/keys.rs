@@ -1,17 +1,18 @@
 //! Where keys and buckets come from: a ledger of the node's own, or one that another process writes.
 //!
-//! Not here: deciding by them (`keyledger::gate`).
+//! Not here: deciding by them (`gate`).
 
-use crate::Failure;
-use crate::options::Options;
-use keyledger::front::{Buckets, Fault, Proof};
-use keyledger::ledger::{Command, CreateAccessKey, ExecuteError, InitOptions, Ledger, LedgerOptions, Outcome, Refusal};
-use keyledger::model::{AccountId, BucketName, Caller, Dialect, Grant, GrantRole, OrgOwner, OrgUid, Principal};
-use keyledger::state::{Follower, StateHandle};
-use keyledger::sys::{Io, RealIo, SystemClock};
-use keyledger::vault::{KeystoreReader, SecretSource, VaultKey, VaultKeySource};
+use super::{NodeError, NodeOptions};
+use crate::api::start::{self, Root};
+use crate::front::{Buckets, Fault, Proof};
+use crate::ledger::{Command, ExecuteError, InitOptions, Ledger, LedgerOptions, Refusal};
+use crate::model::{AccountId, BucketName, Caller, Dialect, OrgUid, Principal};
+use crate::state::{Follower, StateHandle};
+use crate::sys::{Io, RealIo, SystemClock};
+use crate::vault::{KeystoreReader, SecretSource, VaultKey, VaultKeySource};
+use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The account of AWS's own documentation: every tool takes it.
@@ -21,8 +22,8 @@ const ACCOUNT: AccountId = AccountId(123_456_789_012);
 pub struct Keys {
     source: Source,
     secrets: Arc<SecretSource>,
-    /// What was made at the start, to be shown this once.
-    made: Vec<String>,
+    /// What was made at the start, until it was shown.
+    made: Mutex<Option<Root>>,
     stale: Duration,
 }
 
@@ -33,38 +34,48 @@ enum Source {
 
 impl Keys {
     /// Opens what `options` name. A folder without a ledger gets one, unless another process is to write it.
-    pub fn open(options: &Options) -> Result<Self, Failure> {
+    pub fn open(options: &NodeOptions) -> Result<Self, NodeError> {
         let dir = &options.ledger;
         let opening = || format!("could not open the ledger in `{}`", dir.display());
         let vault_key = VaultKeySource::File(options.vault_key.clone().unwrap_or_else(|| dir.join("vault.key")));
         let (source, made) = if options.follow {
             let io: Arc<dyn Io> = Arc::new(RealIo);
             let follower = Follower::open(&io, Arc::new(SystemClock), dir);
-            (Source::Followed(follower.map_err(|error| Failure::new(opening(), &error))?), Vec::new())
+            (Source::Followed(follower.map_err(|error| NodeError::new(opening(), &error))?), None)
         } else {
             let ledger_options = LedgerOptions {
                 vault_key: Some(vault_key.clone()),
                 holder: format!("storage-node, process {}", std::process::id()),
                 ..LedgerOptions::default()
             };
-            let is_new = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
-            let (ledger, made) = if is_new {
-                make(dir, ledger_options)?
+            let (ledger, made) = if is_empty(dir).map_err(|error| NodeError::new(opening(), &error))? {
+                let (ledger, root) = make(dir, ledger_options)?;
+                (ledger, Some(root))
             } else {
-                (Ledger::open(dir, ledger_options).map_err(|error| Failure::new(opening(), &error))?, Vec::new())
+                (Ledger::open(dir, ledger_options).map_err(|error| NodeError::new(opening(), &error))?, None)
             };
             (Source::Own(Arc::new(ledger)), made)
         };
         let secrets = match &source {
-            Source::Own(ledger) => ledger.secrets().map_err(|error| Failure::new(opening(), &error))?,
+            Source::Own(ledger) => ledger.secrets().map_err(|error| NodeError::new(opening(), &error))?,
             Source::Followed(follower) => {
-                let vault_key = VaultKey::read(&RealIo, &vault_key).map_err(|error| Failure::new(opening(), &error))?;
+                let vault_key =
+                    VaultKey::read(&RealIo, &vault_key).map_err(|error| NodeError::new(opening(), &error))?;
                 let (folder, id) = (dir.join("keys"), follower.reader().meta().ledger_id);
                 let reader = KeystoreReader::open(Arc::new(RealIo), &folder, id, Arc::new(vault_key));
-                Arc::new(SecretSource::new(reader.map_err(|error| Failure::new(opening(), &error))?))
+                Arc::new(SecretSource::new(reader.map_err(|error| NodeError::new(opening(), &error))?))
             }
         };
-        Ok(Self { source, secrets, made, stale: options.stale.0 })
+        Ok(Self { source, secrets, made: Mutex::new(made), stale: options.stale })
+    }
+
+    /// Those of a ledger that is open already, in this process.
+    ///
+    /// # Errors
+    /// When its keystore cannot be read.
+    pub fn of(ledger: Arc<Ledger>) -> Result<Self, NodeError> {
+        let secrets = ledger.secrets().map_err(|error| NodeError::new("could not read the keystore", &error))?;
+        Ok(Self { source: Source::Own(ledger), secrets, made: Mutex::new(None), stale: Duration::MAX })
     }
 
     pub fn handle(&self) -> StateHandle {
@@ -78,9 +89,9 @@ impl Keys {
         Arc::clone(&self.secrets)
     }
 
-    /// Lines about what was made at the start. A secret is among them.
-    pub fn made(&self) -> &[String] {
-        &self.made
+    /// The root access key that was made at the start, once.
+    pub fn take_made(&self) -> Option<Root> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The node's own ledger; none when it follows one.
@@ -113,11 +124,11 @@ impl Keys {
     }
 
     /// Ends the ledger in good order.
-    pub fn close(self: Arc<Self>) -> Result<(), Failure> {
+    pub fn close(self: Arc<Self>) -> Result<(), NodeError> {
         // Connections that did not end in time still hold it: then it is left as after a crash, which loses nothing.
         match Arc::into_inner(self).map(|keys| keys.source) {
             Some(Source::Own(ledger)) => match Arc::into_inner(ledger) {
-                Some(ledger) => ledger.close().map_err(|error| Failure::new("could not close the ledger", &error)),
+                Some(ledger) => ledger.close().map_err(|error| NodeError::new("could not close the ledger", &error)),
                 None => Ok(()),
             },
             _ => Ok(()),
@@ -125,32 +136,23 @@ impl Keys {
     }
 }
 
+fn is_empty(dir: &Path) -> std::io::Result<bool> {
+    match RealIo.read_dir(dir) {
+        Ok(entries) => Ok(entries.is_empty()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// A new ledger with an org and its root key.
-fn make(dir: &Path, ledger: LedgerOptions) -> Result<(Ledger, Vec<String>), Failure> {
+fn make(dir: &Path, ledger: LedgerOptions) -> Result<(Ledger, Root), NodeError> {
     let making = || format!("could not make a ledger in `{}`", dir.display());
     let options = InitOptions { ledger, ..InitOptions::default() };
-    let ledger = Ledger::init(dir, &options).map_err(|error| Failure::new(making(), &error))?;
+    let ledger = Ledger::init(dir, &options).map_err(|error| NodeError::new(making(), &error))?;
     let me = Caller::operator("storage-node");
-    let execute = |command| ledger.execute_blocking(&me, command, None).map_err(|error| Failure::new(making(), &error));
-    let org = Command::CreateOrg {
-        name: "main".into(),
-        account: Some(ACCOUNT),
-        owner: OrgOwner::Operator,
-        settings: Box::default(),
-    };
-    let Outcome::OrgCreated { org, .. } = execute(org)?.outcome else { return Err(Failure(making())) };
-    let grants = vec![Grant { bucket: None, role: GrantRole::Admin }];
-    let key = CreateAccessKey { label: "root".into(), grants, ..CreateAccessKey::default() };
-    let mut done = execute(Command::CreateKey { org, key: key.into() })?;
-    let secret = done.outcome.take_secret().ok_or_else(|| Failure(making()))?;
-    let Outcome::KeyCreated(key) = done.outcome else { return Err(Failure(making())) };
-    let made = vec![
-        format!("made a ledger in {} with org {ACCOUNT}", dir.display()),
-        format!("access key id      {}", key.access_key_id),
-        format!("secret access key  {}", secret.expose_secret()),
-        "the secret is shown this once; keep it now".to_owned(),
-    ];
-    Ok((ledger, made))
+    let root = start::first(&ledger, &me, ACCOUNT, None).map_err(|error| NodeError::new(making(), &error))?;
+    let root = root.ok_or_else(|| NodeError(making()))?;
+    Ok((ledger, root))
 }
 
 struct OfLedger(Arc<Keys>);

@@ -6,7 +6,7 @@
 //!
 //! Not here: `.`, `..` and leading slashes (the gate refuses them).
 
-use crate::Failure;
+use super::NodeError;
 #[allow(clippy::wildcard_imports, reason = "the whole trait's types, by S3's own names")]
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
@@ -32,9 +32,9 @@ enum Named {
 }
 
 impl Files {
-    pub fn open(root: &Path) -> Result<Self, Failure> {
+    pub fn open(root: &Path) -> Result<Self, NodeError> {
         let inner = FileSystem::new(root)
-            .map_err(|error| Failure(format!("could not open `{}`: {error:?}", root.display())))?;
+            .map_err(|error| NodeError(format!("could not open `{}`: {error:?}", root.display())))?;
         Ok(Self { inner, root: root.to_path_buf() })
     }
 

@@ -1,10 +1,11 @@
 //! Listening: TCP, TLS, limits of time and number, and an orderly stop.
 //!
-//! Not here: what a request is answered (`keyledger::front`).
+//! Not here: what a request is answered (`front`).
 
-use crate::Failure;
-use crate::ledger::Keys;
-use crate::options::Options;
+use super::{Keys, Limits, NodeError};
+use crate::api::Tls;
+use crate::front::{Front, Peer};
+use crate::gate::Gate;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
@@ -12,12 +13,9 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use keyledger::front::{Front, Peer};
-use keyledger::gate::Gate;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,29 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ProtocolVersion, ServerConfig};
-
-/// How long and how much a client may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at a time; further ones wait to be accepted.
-    pub connections: usize,
-    /// From accepting a connection to its end of TLS handshake, and for the headers of a request.
-    pub head: Duration,
-    /// Between two pieces of a body.
-    pub body_idle: Duration,
-    /// For requests under way, when the node is told to stop.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { connections: 1_024, head: seconds(30), body_idle: seconds(60), drain: seconds(25) }
-    }
-}
+use tokio_rustls::rustls::ProtocolVersion;
 
 /// Header lines of a request that are read.
 const HEADERS_MAX: usize = 200;
@@ -69,20 +45,18 @@ struct Shared {
 }
 
 impl Node {
-    pub(crate) async fn listen(
+    pub(super) async fn listen(
         front: Front,
         gate: Arc<Gate>,
         keys: Arc<Keys>,
-        options: &Options,
+        listen: SocketAddr,
+        tls: Option<&Tls>,
         limits: Limits,
-    ) -> Result<Self, Failure> {
-        let tls = match (&options.tls_cert, &options.tls_key) {
-            (Some(cert), Some(key)) => Some(tls(cert, key)?),
-            _ => None,
-        };
-        let listening = |error| Failure::new(format!("could not listen on {}", options.listen), &error);
-        let listener = TcpListener::bind(options.listen).await.map_err(listening)?;
+    ) -> Result<Self, NodeError> {
+        let listening = |error| NodeError::new(format!("could not listen on {listen}"), &error);
+        let listener = TcpListener::bind(listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
+        let tls = tls.map(Tls::acceptor);
         Ok(Self { shared: Arc::new(Shared { front, gate, keys, limits }), listener, address, tls })
     }
 
@@ -239,19 +213,6 @@ impl http_body::Body for Timed {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
-    let reading = |path: &Path, error: &dyn std::error::Error| {
-        Failure::new(format!("could not read `{}`", path.display()), error)
-    };
-    let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
-    let certs = certs.map_err(|error| reading(cert, &error))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| reading(key, &error))?;
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(certs, private);
-    let mut config = config.map_err(|error| Failure::new("certificate and key do not fit", &error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Ends when the process is told to: SIGTERM or SIGINT.

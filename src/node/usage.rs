@@ -2,12 +2,12 @@
 //!
 //! A node that follows has nothing to write to: its rollups go to the writer's endpoint once there is one.
 //!
-//! Not here: what is due when (`keyledger::gate`), and the budget of bytes a day (the ledger).
+//! Not here: what is due when (`gate`), and the budget of bytes a day (`ledger`).
 
-use crate::Keys;
-use keyledger::gate::Gate;
-use keyledger::model::{Caller, Time};
-use keyledger::sys::{Clock as _, SystemClock};
+use super::Keys;
+use crate::gate::Gate;
+use crate::model::{Caller, Time};
+use crate::sys::{Clock as _, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub async fn flush_often(keys: Arc<Keys>, gate: Arc<Gate>) {
 pub async fn flush(keys: &Keys, gate: &Gate) {
     for rollup in gate.take_rollups(Time(SystemClock.now().wall_ns)) {
         let Some(ledger) = keys.ledger() else { continue };
-        let command = keyledger::ledger::Command::RecordUse {
+        let command = crate::ledger::Command::RecordUse {
             org: rollup.org,
             usage: rollup.usage,
             attempts: rollup.attempts,

@@ -1,0 +1,68 @@
+//! The past: the log with its index, opened when somebody first asks and shared by every surface.
+//!
+//! Invariants
+//! - A question sees every commit that was published when it was asked, and those of one org alone.
+//!
+//! Not here: the questions (`crate::audit`), who may ask them.
+
+use super::Api;
+use crate::audit::{Archive, AuditError, History, OrgCut};
+use crate::model::OrgUid;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The log's index, once somebody has asked.
+#[derive(Debug, Default)]
+pub struct Past(RwLock<Option<Archive>>);
+
+impl Past {
+    /// Asks `f` with the history of one org, up to the newest commit. It may take a while: the thread is given over to it.
+    ///
+    /// # Errors
+    /// What `f` says, and whatever keeps the log from being read.
+    pub fn ask<R, E: From<AuditError>>(
+        &self,
+        api: &Api,
+        org: OrgUid,
+        f: impl FnOnce(&dyn History) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.ask_whole(api, |archive| f(&OrgCut::new(archive, org)))
+    }
+
+    /// [`Past::ask`] with every org's: for whoever may see them all.
+    ///
+    /// # Errors
+    /// As [`Past::ask`].
+    pub fn ask_whole<R, E: From<AuditError>>(
+        &self,
+        api: &Api,
+        f: impl FnOnce(&Archive) -> Result<R, E>,
+    ) -> Result<R, E> {
+        tokio::task::block_in_place(|| {
+            self.renew(api)?;
+            let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            match kept.as_ref() {
+                Some(archive) => f(archive),
+                None => f(&Archive::without_index(Arc::clone(&api.io), api.ledger.reader().clone())),
+            }
+        })
+    }
+
+    fn renew(&self, api: &Api) -> Result<(), AuditError> {
+        let newest = api.ledger.reader().last_seq();
+        let is_new = |archive: &Archive| archive.last_seq().0 >= newest;
+        if self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_new) {
+            return Ok(());
+        }
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_mut() {
+            Some(archive) => {
+                archive.refresh()?;
+            }
+            None => {
+                let reader = api.ledger.reader().clone();
+                *kept = Some(Archive::open(Arc::clone(&api.io), &api.options.dir, reader)?.0);
+            }
+        }
+        Ok(())
+    }
+}
