@@ -21,9 +21,11 @@ ALLOW_S3 = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:
 class Server:
     """The server, in a folder that goes with it. `prepare` runs commands on the ledger before it is served."""
 
-    def __init__(self, prepare=(), options=()):
+    def __init__(self, prepare=(), options=(), environment=None):
         self.folder = tempfile.mkdtemp(prefix="keyledger-dialects-")
-        self.ledger, self.options = os.path.join(self.folder, "ledger"), options
+        self.ledger = os.path.join(self.folder, "ledger")
+        self.options = [option.replace("FOLDER", self.folder) for option in options]
+        self.environment = environment or {}
         for arguments, text in prepare:
             for row in self.command(*arguments, text=text):
                 if row.get("secret_access_key"):
@@ -45,10 +47,10 @@ class Server:
             [os.environ["KEYLEDGER"], "--ledger", self.ledger, "--json", "serve",
              "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", *self.options],
             stdout=subprocess.PIPE, stderr=open(os.path.join(self.folder, "log"), "ab"), text=True,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **self.environment, **(environment or {})},
         )
         said = json.loads(self.process.stdout.readline())
-        self.endpoint, self.metrics = said["endpoint"], said["metrics"]
+        self.endpoint, self.metrics, self.s3 = said["endpoint"], said["metrics"], said["s3"]
         if said["access_key_id"]:
             self.root = (said["access_key_id"], said["secret_access_key"])
 
@@ -57,6 +59,11 @@ class Server:
         code = self.process.wait(60)
         self.process.stdout.close()
         return code
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(60)
+        self.process.stdout.close()
 
     def log(self):
         with open(os.path.join(self.folder, "log"), encoding="utf-8") as log:
@@ -115,13 +122,15 @@ class Cut:
 
 
 class Served(unittest.TestCase):
-    """Tests that share one server."""
+    """Tests that share one server. In `options` FOLDER stands for the server's folder."""
 
     prepare = ()
+    options = ()
+    environment = {}
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(cls.prepare)
+        cls.server = Server(cls.prepare, cls.options, cls.environment)
         cls.iam = cls.server.client()
 
     @classmethod
