@@ -17,6 +17,7 @@ mod clock;
 mod confirm;
 mod context;
 mod demo;
+mod environment;
 mod exercise;
 mod exit;
 mod group;

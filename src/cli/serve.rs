@@ -3,6 +3,7 @@
 //! Not here: HTTP (`api`).
 
 use super::context::Context;
+use super::environment;
 use super::exit::{Done, Exit, Failure};
 use super::init::{ACCOUNT, is_ledger};
 use super::writing;
@@ -92,6 +93,7 @@ struct Started<'a> {
 
 impl Serve {
     pub fn run(self, cx: &mut Context) -> Done {
+        environment::clear(&[ROOT_SECRET, PARTNER_KEY])?;
         let account = AccountId::parse(&self.account_id)?;
         let brought = brought(cx)?;
         let options = self.server(cx)?;
@@ -270,7 +272,7 @@ fn read(cx: &Context, path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// The root access key of the environment. Both or neither; nothing of it is kept but in the ledger.
 fn brought(cx: &Context) -> Result<Option<Brought>, Failure> {
-    let (id, secret) = (from_env(cx, ROOT_ID)?, from_env(cx, ROOT_SECRET)?);
+    let (id, secret) = (environment::secret(cx, ROOT_ID)?, environment::secret(cx, ROOT_SECRET)?);
     match (id, secret) {
         (None, None) => Ok(None),
         (Some(id), Some(secret)) => {
@@ -284,7 +286,7 @@ fn brought(cx: &Context) -> Result<Option<Brought>, Failure> {
 
 /// The provider that is served. Both or neither; its signing key is kept in memory alone.
 fn provider_key(cx: &Context) -> Result<Option<ProviderKey>, Failure> {
-    let (name, key) = (from_env(cx, PARTNER)?, from_env(cx, PARTNER_KEY)?);
+    let (name, key) = (environment::secret(cx, PARTNER)?, environment::secret(cx, PARTNER_KEY)?);
     match (name, key) {
         (None, None) => Ok(None),
         (Some(name), Some(key)) => {
@@ -311,18 +313,6 @@ fn known_provider(cx: &mut Context, ledger: &Ledger, caller: &Caller, own: &Prov
             Ok(())
         }
     }
-}
-
-/// A variable, or the contents of the file that `NAME_FILE` names.
-fn from_env(cx: &Context, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
-    if let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) {
-        let value = value.into_string().map_err(|_| Failure::usage(format!("{name} is not UTF-8")))?;
-        return Ok(Some(Zeroizing::new(value)));
-    }
-    let Some(path) = std::env::var_os(format!("{name}_FILE")).filter(|path| !path.is_empty()) else { return Ok(None) };
-    let bytes = Zeroizing::new(read(cx, Path::new(&path))?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| Failure::usage(format!("the file of {name} is not UTF-8")))?;
-    Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 fn say(cx: &mut Context, started: &Started<'_>) -> Result<(), Failure> {

@@ -139,6 +139,25 @@ class Start(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
         shutil.rmtree(server.folder)
 
+    def test_no_secret_stays_in_the_environment(self):
+        secret = "ThisSecretComesByTheEnvironment000000000"
+        server = Server()
+        server.stop()
+        server.ledger += "-2"
+        server.start({"KEYLEDGER_ROOT_ACCESS_KEY_ID": "NQAKBROUGHTBROUGHT01", "KEYLEDGER_ROOT_SECRET_ACCESS_KEY": secret})
+        try:
+            server.client(key=("NQAKBROUGHTBROUGHT01", secret)).list_users()
+            with open(f"/proc/{server.process.pid}/environ", "rb") as environment:
+                self.assertNotIn(secret.encode(), environment.read())
+            for descriptor in os.listdir(f"/proc/{server.process.pid}/fd"):
+                path = f"/proc/{server.process.pid}/fd/{descriptor}"
+                if "memfd" in os.readlink(path):
+                    with open(path, "rb") as kept:
+                        self.assertEqual(set(kept.read()), {0}, "what was inherited is wiped")
+        finally:
+            self.assertEqual(server.stop(), 0)
+            shutil.rmtree(server.folder)
+
     def test_tls_is_served_from_files(self):
         folder = tempfile.mkdtemp(prefix="keyledger-tls-")
         cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")

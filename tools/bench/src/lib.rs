@@ -18,6 +18,7 @@ pub mod disk;
 pub mod durable;
 pub mod floor;
 pub mod gate;
+pub mod http;
 pub mod import;
 pub mod lookup;
 pub mod noise;

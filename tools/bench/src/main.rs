@@ -3,7 +3,9 @@
 use keyledger_bench::data::Data;
 use keyledger_bench::plan::Plan;
 use keyledger_bench::table::Report;
-use keyledger_bench::{Result, audit, disk, durable, gate, import, lookup, noise, pit, policy, replay, signature};
+use keyledger_bench::{
+    Result, audit, disk, durable, gate, http, import, lookup, noise, pit, policy, replay, signature,
+};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -12,7 +14,7 @@ const USAGE: &str = "usage: bench quick|full [--only GOALS] [--json] [--seed N] 
 
   quick        at most five minutes on two cores
   full         5 M events, 10^7 keys
-  --only       comma-separated goals: D1 D2 D3 D4 R1 R2 R3 L1 L2 S1 P1 A1 T1 T2 Q1 Q2 cases rights revoke import disk
+  --only       comma-separated goals: D1 D2 D3 D4 R1 R2 R3 L1 L2 S1 P1 A1 H1 H2 H3 H4 T1 T2 Q1 Q2 cases rights revoke import disk
   --json       JSON lines instead of tables
   --seed N     fixes every random choice (1)
   --dir DIR    where files are written, on the disk to be measured (the system's temporary folder)
@@ -57,6 +59,12 @@ fn run() -> Result<bool> {
     {
         return gate::revoker(folder.as_ref()).map(|()| true);
     }
+    // Started by the stages H3 and H4.
+    if let [Some("held"), Some(what), Some(folder)] =
+        [1, 2, 3].map(|at| std::env::args().nth(at)).each_ref().map(Option::as_deref)
+    {
+        return http::held(folder.as_ref(), what).map(|()| true);
+    }
     let plan = plan()?;
     std::fs::create_dir_all(&plan.folder)?;
     let outcome = stages(&plan);
@@ -90,6 +98,7 @@ fn stages(plan: &Plan) -> Result<bool> {
     signature::run(plan, &mut report)?;
     policy::run(plan, &mut report)?;
     gate::run(plan, &mut report)?;
+    http::run(plan, &mut report)?;
     import::run(plan, &mut report)?;
     canary(&report, "at the end")?;
     let (reached, missed, open) = report.print();
