@@ -391,6 +391,7 @@ fn over_http(plan: &Plan, report: &mut Report, folder: &Path, root: &Root, ids: 
     let used = ids.iter().map(|id| format!("Action=GetAccessKeyLastUsed&Version=2010-05-08&AccessKeyId={id}"));
     let used = prepared(ours, root, used, now)?;
     let moto = Moto::start()?;
+    let moto_requests = moto.as_ref().map(|moto| creates(moto.address)).transpose()?.unwrap_or_default();
     let cell = plan.cell.max(Duration::from_millis(700));
     let mut lanes = vec![
         Lane::new(FLOOR, || load(least, &floor_requests, cell)),
@@ -398,7 +399,6 @@ fn over_http(plan: &Plan, report: &mut Report, folder: &Path, root: &Root, ids: 
         Lane::new(LIST, || load(ours, &list, cell)),
         Lane::new(USED, || load(ours, &used, cell)),
     ];
-    let moto_requests = moto.as_ref().map(|moto| creates(moto.address)).transpose()?.unwrap_or_default();
     if let Some(moto) = &moto {
         // moto has AWS's limit of two keys a user and no user until it is made, so what it refuses counts, too.
         lanes.push(Lane::new(MOTO, || refusals_count(moto.address, &moto_requests, cell)));
