@@ -93,6 +93,7 @@ fn table(given: &Given) -> Vec<(Vec<Command>, Command, Vec<Kind>, Again)> {
         add: vec![reader()],
     };
     let opened = Command::OpenToken { key: key.clone(), token_hash: [3; 32], lifetime_ns: HOUR };
+    let signed_in = Command::OpenSession { key: key.clone(), session_hash: [4; 32], lifetime_ns: HOUR };
     let key_of_alice = CreateAccessKey { owner: OwnerName::User("alice".into()), ..Default::default() };
     vec![
         (vec![], new_org, vec![Kind::OrgCreated], Refused(exists)),
@@ -180,6 +181,19 @@ fn table(given: &Given) -> Vec<(Vec<Command>, Command, Vec<Kind>, Again)> {
         ),
         (vec![], opened.clone(), vec![Kind::TokenOpened], Another),
         (vec![opened], Command::CloseToken { key: key.clone(), token_hash: [3; 32] }, vec![Kind::TokenClosed], Nothing),
+        (vec![], signed_in.clone(), vec![Kind::SessionOpened], Another),
+        (
+            vec![signed_in],
+            Command::CloseSession { key: key.clone(), session_hash: [4; 32], why: "signed out".into() },
+            vec![Kind::SessionClosed],
+            Nothing,
+        ),
+        (
+            vec![],
+            Command::RefuseSignIn { key: Some(key.clone()), source_ip: "192.0.2.1".into() },
+            vec![Kind::SignInRefused],
+            Another,
+        ),
         (
             vec![],
             Command::UpdatePolicy {
@@ -334,7 +348,7 @@ fn every_command_has_its_events_and_the_same_again_changes_nothing_or_says_why()
         }
     }
     // Each is ordered by one name in `Command`; `Expecting` has a test of its own.
-    assert_eq!(names.len(), 58, "{names:?}");
+    assert_eq!(names.len(), 61, "{names:?}");
 }
 
 #[test]

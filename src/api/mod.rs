@@ -16,6 +16,7 @@
 //! Not here: rules (`ledger::decide`), rights (`state::access`), signatures (`sigv4`, `gate`).
 
 pub mod authenticate;
+pub mod console;
 pub mod dialect;
 pub mod incoming;
 pub mod metrics;
@@ -72,6 +73,8 @@ pub struct Api {
     pub(crate) iam: dialect::aws_iam::Kept,
     /// What the Lightsail dialect tells of what it did.
     pub(crate) lightsail: dialect::lightsail::Operations,
+    /// Who is signed in to the console.
+    pub console: console::Kept,
 }
 
 /// Why there is no [`Api`] over a ledger.
@@ -105,7 +108,8 @@ impl Api {
         let iam = dialect::aws_iam::Kept::new(Time(clock.now().wall_ns));
         let lightsail = dialect::lightsail::Operations::default();
         let past = past::Past::default();
-        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, past, partner, iam, lightsail })
+        let console = console::Kept::default();
+        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, past, partner, iam, lightsail, console })
     }
 
     /// The wall clock; rights and statuses guard it by what was recorded.

@@ -36,6 +36,7 @@ pub mod rights;
 pub mod rotation;
 mod scan;
 mod source;
+pub mod story;
 pub mod uses;
 
 pub use archive::Archive;

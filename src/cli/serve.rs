@@ -64,6 +64,9 @@ pub struct Serve {
     /// How clients know this server, when a proxy stands before it: what partners sign
     #[arg(long, value_name = "URL", hide_short_help = true)]
     public_url: Option<String>,
+    /// Where the storage answers: what the console's snippets say [default: --s3-listen, or where the console is]
+    #[arg(long, value_name = "URL", hide_short_help = true)]
+    s3_endpoint: Option<String>,
     /// A proxy whose X-Forwarded-For is believed: an address or range; may be repeated
     #[arg(long, value_name = "CIDR", hide_short_help = true)]
     trusted_proxy: Vec<String>,
@@ -120,6 +123,13 @@ impl Serve {
         };
         let api = Api::new(Arc::new(ledger), api_options, cx.io.clone(), cx.clock.clone());
         let api = Arc::new(api.map_err(|error| Failure::of(Exit::Usage, &error))?);
+        match &self.s3_endpoint {
+            Some(url) if !is_public_url(url) => {
+                return Err(Failure::usage("--s3-endpoint takes a scheme and a host, such as https://s3.example.com"));
+            }
+            Some(url) => api.console.s3_is_at(url),
+            None => {}
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::of(Exit::Usage, &error))?;
         let tls = options.tls.clone();
@@ -131,6 +141,9 @@ impl Serve {
             let server = server.await.map_err(|error| Failure::usage(format!("could not listen on {error}")))?;
             let address = server.address().map_err(|error| Failure::of(Exit::Usage, &error))?;
             let s3 = self.s3(&dir, &api, tls).await?;
+            if let Some((node, _)) = &s3 {
+                api.console.s3_is_at(&node.url());
+            }
             let secret = root.as_mut().and_then(|root| root.secret.take());
             let endpoint = format!("{scheme}://{address}");
             say(

@@ -32,11 +32,13 @@ mod path;
 mod request;
 mod rights;
 pub mod s3;
+mod secret;
 mod service;
 
 pub use admitted::{Admitted, CopySource, FromBody, Further, Pending};
 pub use denied::Denied;
 pub use s3::{Class, Operation};
+pub use secret::SecretProof;
 pub use service::{ServiceDenied, ServiceRules, ServiceSigner, ServiceUse};
 
 use crate::model::event::{KeyUsage, Rejected};

@@ -119,7 +119,7 @@ impl Gate {
     }
 
     /// The state is read again: what died while the signature was checked is not used.
-    fn signer_still_usable(
+    pub(super) fn signer_still_usable(
         &self,
         signer: &Looked,
         version: u32,
@@ -163,6 +163,26 @@ impl Gate {
             source_ip,
             user_agent: call.user_agent,
             signature: "token",
+            outcome: call.outcome,
+            bytes_in: call.bytes_in,
+            bytes_out: call.bytes_out,
+        };
+        self.meter.used(&one, now);
+    }
+
+    /// Counts a use of the console by whoever signed in with `key`. Never waits.
+    pub fn used_by_session(&self, key: &KeyRecord, source_ip: IpAddr, call: ServiceUse<'_>, now: Time) {
+        let one = Use {
+            key: key.uid(),
+            org: key.org,
+            secret_version: key.secret_version,
+            service: "console",
+            region: "",
+            bucket: None,
+            class: call.class,
+            source_ip,
+            user_agent: call.user_agent,
+            signature: "session",
             outcome: call.outcome,
             bytes_in: call.bytes_in,
             bytes_out: call.bytes_out,

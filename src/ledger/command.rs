@@ -428,6 +428,26 @@ pub enum Command {
         duplicates: u64,
         rejected: u64,
     },
+
+    // Sessions of the console
+    /// Its key signs in: what it does stands on the key until the session ends.
+    OpenSession {
+        key: AccessKeyId,
+        /// BLAKE3 of what the browser holds.
+        session_hash: [u8; 32],
+        /// At most 12 h: our choice.
+        lifetime_ns: i64,
+    },
+    CloseSession {
+        key: AccessKeyId,
+        session_hash: [u8; 32],
+        why: CompactString,
+    },
+    /// Somebody did not sign in. `key`: one that is or was there; what else was typed may be a secret, and is not kept.
+    RefuseSignIn {
+        key: Option<AccessKeyId>,
+        source_ip: CompactString,
+    },
 }
 
 /// Whom a command is about, as far as rights and preconditions go.
@@ -497,7 +517,8 @@ impl Command {
             | Command::AcceptClock {}
             | Command::AcceptRestore {}
             | Command::RecordRestore { .. }
-            | Command::RecordTailAccepted { .. } => Subject::Ledger,
+            | Command::RecordTailAccepted { .. }
+            | Command::RefuseSignIn { key: None, .. } => Subject::Ledger,
             Command::CreateProvider { provider, .. } | Command::ChangeProviderKey { provider, .. } => {
                 Subject::Provider(provider)
             }
@@ -558,7 +579,10 @@ impl Command {
             | Command::FlagKey { key, .. }
             | Command::ClearKey { key }
             | Command::OpenToken { key, .. }
-            | Command::CloseToken { key, .. } => Subject::Key(key),
+            | Command::CloseToken { key, .. }
+            | Command::OpenSession { key, .. }
+            | Command::CloseSession { key, .. }
+            | Command::RefuseSignIn { key: Some(key), .. } => Subject::Key(key),
         }
     }
 }

@@ -388,6 +388,11 @@ impl State {
         self.root.sessions.get(hash)
     }
 
+    /// Every session that was not closed, expired ones included, by hash.
+    pub fn sessions(&self) -> impl Iterator<Item = (&[u8; 32], &TokenRecord)> {
+        self.root.sessions.iter()
+    }
+
     /// Findings that are open.
     pub fn findings(&self) -> impl Iterator<Item = &FindingRecord> {
         self.root.findings.values()

@@ -20,7 +20,7 @@ pub mod widened;
 pub use power::{Because, May, Power, power};
 
 use super::names::Worlds;
-use crate::model::{Holder, KeyOwner, Time};
+use crate::model::{Holder, Invalid, KeyOwner, Time};
 use crate::policy::{ConditionKey, Context, Found, Request, Value, Verdict};
 use crate::state::access::{Access, Bearer, Bearing, By, Held, Origin, Reason};
 use crate::state::{KeyRecord, Standing};
@@ -43,8 +43,30 @@ impl Question {
         Self { action: action.to_owned(), resource: resource.to_owned(), context: Vec::new() }
     }
 
+    /// A question with condition keys as people write them: `aws:SourceIp=203.0.113.7`; a key that stands twice has several values.
+    ///
+    /// # Errors
+    /// [`Invalid`] for what is no `KEY=VALUE`.
+    pub fn parse<'a>(
+        action: &str,
+        resource: &str,
+        context: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, Invalid> {
+        let mut question = Self::new(action, resource);
+        for text in context {
+            let wrong = || Invalid::new("condition key", text, "KEY=VALUE, for instance aws:SourceIp=203.0.113.7");
+            let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+            let key = ConditionKey::parse(name).ok_or_else(wrong)?;
+            match question.context.iter_mut().find(|(earlier, _)| earlier.is(key.as_str())) {
+                Some((_, values)) => values.push(value.to_owned()),
+                None => question.context.push((key, vec![value.to_owned()])),
+            }
+        }
+        Ok(question)
+    }
+
     /// Asks `f` with the question as a request.
-    fn with_request<R>(&self, f: impl FnOnce(&Request<'_, Given<'_>>) -> R) -> R {
+    pub fn with_request<R>(&self, f: impl FnOnce(&Request<'_, Given<'_>>) -> R) -> R {
         let keys = self.context.iter();
         let keys = keys.map(|(key, values)| (key, values.iter().map(|value| Value::Text(value)).collect()));
         let given = Given { keys: keys.collect() };
@@ -53,7 +75,7 @@ impl Question {
 }
 
 /// The condition keys of a question.
-struct Given<'a> {
+pub struct Given<'a> {
     keys: Vec<(&'a ConditionKey, Vec<Value<'a>>)>,
 }
 

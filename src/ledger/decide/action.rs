@@ -92,6 +92,9 @@ pub(super) fn action_of(command: &Command, dialect: Dialect) -> Action<'static> 
         Command::RecordRestore { .. } => "keyledger:RecordRestore",
         Command::RecordTailAccepted { .. } => "keyledger:RecordTailAccepted",
         Command::ImportEvidence { .. } => "keyledger:ImportEvidence",
+        Command::OpenSession { .. } => "keyledger:OpenSession",
+        Command::CloseSession { .. } => "keyledger:CloseSession",
+        Command::RefuseSignIn { .. } => "keyledger:RefuseSignIn",
         // `bare` has taken it off.
         Command::Expecting { .. } => "keyledger:Expecting",
     })

@@ -8,6 +8,7 @@
 //! | an unscoped key of a Member, by the same | its own keys: create, label, describe, tag, rotate, shorten, suspend, revoke, delete |
 //! | a key whose policies allow the command, by an AWS dialect | that command; keys it makes have no more than a scoped maker |
 //! | a provider | its own orgs and what is in them, by the role it claims |
+//! | any key | opening and closing its own session of the console |
 //! | a storage node | registering and forgetting buckets, telling of use |
 //!
 //! Invariants
@@ -72,6 +73,8 @@ enum Reach {
     Bucket,
     /// Telling what was seen of keys: a node's, and nobody's by a key.
     Use,
+    /// A session of the console: its own key's.
+    Session,
 }
 
 fn reach(command: &Command) -> Reach {
@@ -124,7 +127,9 @@ fn reach(command: &Command) -> Reach {
         | Command::DetachPolicy { .. }
         | Command::PutInlinePolicy { .. }
         | Command::DeleteInlinePolicy { .. } => Reach::Org,
+        Command::OpenSession { .. } | Command::CloseSession { .. } => Reach::Session,
         Command::Expecting { .. }
+        | Command::RefuseSignIn { .. }
         | Command::SetOrgSettings { .. }
         | Command::CreateProvider { .. }
         | Command::ChangeProviderKey { .. }
@@ -173,6 +178,12 @@ fn key_may(state: &State, caller: &Caller, command: &Command, key: KeyRecord, no
     let reach = reach(command);
     if matches!(reach, Reach::Ledger | Reach::OrgLife | Reach::Use) {
         return Err(forbidden("only the operator of this ledger may do that"));
+    }
+    if reach == Reach::Session {
+        return match command.subject() {
+            Subject::Key(own) if *own == key.id => Ok(Authority::Policy { maker: Box::new(key) }),
+            _ => Err(forbidden("a session is opened and closed by its own key")),
+        };
     }
     let is_admin_grant = |key: &KeyRecord| {
         key.rights().grants.iter().any(|grant| grant.bucket.is_none() && grant.role == GrantRole::Admin)
@@ -277,7 +288,7 @@ fn provider_may(
 ) -> Result<Authority, Refusal> {
     let is_own = |owner: &OrgOwner| matches!(owner, OrgOwner::Provider { provider: of, .. } if of == provider);
     let reach = reach(command);
-    if state.provider(provider).is_none() || matches!(reach, Reach::Ledger | Reach::Use) {
+    if state.provider(provider).is_none() || matches!(reach, Reach::Ledger | Reach::Use | Reach::Session) {
         return Err(forbidden("only the operator of this ledger may do that"));
     }
     let org = match command.bare() {

@@ -19,6 +19,7 @@ mod may;
 mod org;
 mod policy;
 mod rotate;
+mod session;
 mod token;
 mod usage;
 mod user;
@@ -111,6 +112,9 @@ fn dispatch(ask: Ask<'_>, command: &Command) -> Events {
         Command::UpdateKeyRights { key, change } => with::update(ask, key, change),
         Command::OpenToken { key, token_hash, lifetime_ns } => token::open(ask, key, token_hash, *lifetime_ns),
         Command::CloseToken { key, token_hash } => token::close(ask, key, token_hash),
+        Command::OpenSession { key, session_hash, lifetime_ns } => session::open(ask, key, session_hash, *lifetime_ns),
+        Command::CloseSession { key, session_hash, why } => Ok(session::close(ask, key, session_hash, why)),
+        Command::RefuseSignIn { key, source_ip } => Ok(session::refuse(ask, key.as_ref(), source_ip)),
         Command::ImportKey { org, key } => key::import(ask, *org, key),
         Command::RotateKey { .. } | Command::RotateSecret { .. } | Command::RetireSecret { .. } => {
             rotate::decide(ask, command)
