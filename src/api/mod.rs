@@ -19,12 +19,15 @@ pub mod authenticate;
 pub mod dialect;
 pub mod incoming;
 pub mod metrics;
+pub mod native;
+mod once;
 pub mod route;
 pub mod server;
 pub mod start;
 mod upkeep;
 
 pub use incoming::{Fault, Incoming, Reply, reply};
+pub use once::{OnceShown, draw_token, token_hash};
 pub use server::{Server, ServerOptions, Tls};
 
 use crate::gate::{Gate, GateOptions, OptionsRefused};
@@ -36,6 +39,7 @@ use crate::vault::{SecretSource, VaultError};
 use metrics::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// How the dialects answer.
 #[derive(Debug, Clone)]
@@ -69,6 +73,10 @@ pub struct Api {
     pub(crate) iam: dialect::aws_iam::Kept,
     /// What the Lightsail dialect tells of what it did.
     pub(crate) lightsail: dialect::lightsail::Operations,
+    /// The log's index, and places for those who read the log.
+    pub(crate) native: native::Kept,
+    /// True once the server stops: what streams ends.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 /// Why there is no [`Api`] over a ledger.
@@ -101,7 +109,9 @@ impl Api {
         let partner = dialect::partner::Kept::new(clock.now());
         let iam = dialect::aws_iam::Kept::new(Time(clock.now().wall_ns));
         let lightsail = dialect::lightsail::Operations::default();
-        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, partner, iam, lightsail })
+        let native = native::Kept::new(Time(clock.now().wall_ns));
+        let stopping = watch::Sender::new(false);
+        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, partner, iam, lightsail, native, stopping })
     }
 
     /// The wall clock; rights and statuses guard it by what was recorded.

@@ -14,7 +14,7 @@
 //! Not here: what the dialects do.
 
 use super::dialect::{aws_iam, lightsail, missing, partner, tigris_iam};
-use super::{Api, Fault, Incoming, Reply, reply};
+use super::{Api, Fault, Incoming, Reply, native, reply};
 use crate::sigv4::{Request, scope_of};
 use hyper::header::HeaderMap;
 
@@ -109,7 +109,7 @@ pub async fn answer(api: &Api, owner: Owner, incoming: &Incoming) -> Reply {
         Owner::CloudTrail => missing::json_rpc(incoming),
         Owner::TigrisIam => tigris_iam::answer(api, incoming).await,
         Owner::Partner => partner::answer(api, incoming).await,
-        Owner::Native => missing::problem(incoming),
+        Owner::Native => native::answer(api, incoming).await,
         Owner::Console | Owner::Nobody => missing::page(incoming),
     }
 }
@@ -122,7 +122,7 @@ pub fn fault(owner: Owner, fault: Fault, request_id: &str) -> Reply {
         Owner::Lightsail | Owner::CloudTrail => lightsail::fault(fault),
         Owner::TigrisIam => tigris_iam::fault(fault),
         Owner::Partner => partner::fault(fault),
-        Owner::Native => missing::json_fault(fault),
+        Owner::Native => native::fault(fault),
         Owner::Console | Owner::Health | Owner::Nobody => missing::text_fault(fault),
     }
 }

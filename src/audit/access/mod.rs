@@ -14,13 +14,14 @@ mod power;
 mod replay;
 pub mod table;
 mod ties;
+pub mod told;
 pub mod who;
 pub mod widened;
 
 pub use power::{Because, May, Power, power};
 
 use super::names::Worlds;
-use crate::model::{Holder, KeyOwner, Time};
+use crate::model::{Holder, Invalid, KeyOwner, Time};
 use crate::policy::{ConditionKey, Context, Found, Request, Value, Verdict};
 use crate::state::access::{Access, Bearer, Bearing, By, Held, Origin, Reason};
 use crate::state::{KeyRecord, Standing};
@@ -41,6 +42,24 @@ impl Question {
     #[must_use]
     pub fn new(action: &str, resource: &str) -> Self {
         Self { action: action.to_owned(), resource: resource.to_owned(), context: Vec::new() }
+    }
+
+    /// The question with condition keys as people write them: `KEY=VALUE`, a key as often as it has values.
+    ///
+    /// # Errors
+    /// [`Invalid`] for what is none.
+    pub fn with_context(mut self, given: &[impl AsRef<str>]) -> Result<Self, Invalid> {
+        for text in given {
+            let text = text.as_ref();
+            let wrong = || Invalid::new("context", text, "KEY=VALUE, for instance aws:SourceIp=203.0.113.7");
+            let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+            let key = ConditionKey::parse(name).ok_or_else(wrong)?;
+            match self.context.iter_mut().find(|(earlier, _)| earlier.is(key.as_str())) {
+                Some((_, values)) => values.push(value.to_owned()),
+                None => self.context.push((key, vec![value.to_owned()])),
+            }
+        }
+        Ok(self)
     }
 
     /// Asks `f` with the question as a request.

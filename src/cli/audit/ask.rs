@@ -4,7 +4,6 @@ use crate::audit::Worlds;
 use crate::audit::access::Question;
 use crate::cli::Failure;
 use crate::model::AccessKeyId;
-use crate::policy::ConditionKey;
 use crate::state::KeyRecord;
 use clap::Args;
 
@@ -30,17 +29,7 @@ impl AskArgs {
 
 /// A question from its parts.
 pub fn question(action: &str, resource: &str, context: &[String]) -> Result<Question, Failure> {
-    let mut question = Question::new(action, resource);
-    for text in context {
-        let wrong = || Failure::usage(format!("`{text}` is no KEY=VALUE, for instance aws:SourceIp=203.0.113.7"));
-        let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-        let key = ConditionKey::parse(name).ok_or_else(wrong)?;
-        match question.context.iter_mut().find(|(earlier, _)| earlier.is(key.as_str())) {
-            Some((_, values)) => values.push(value.to_owned()),
-            None => question.context.push((key, vec![value.to_owned()])),
-        }
-    }
-    Ok(question)
+    Ok(Question::new(action, resource).with_context(context)?)
 }
 
 /// The keys of an id, live first, of the org that is meant.
