@@ -20,6 +20,8 @@ pub mod console;
 pub mod dialect;
 pub mod incoming;
 pub mod metrics;
+pub mod native;
+mod once;
 mod past;
 pub mod route;
 pub mod server;
@@ -27,6 +29,7 @@ pub mod start;
 mod upkeep;
 
 pub use incoming::{Fault, Incoming, Reply, reply};
+pub use once::{OnceShown, draw_token, token_hash};
 pub use server::{Server, ServerOptions, Tls};
 
 use crate::gate::{Gate, GateOptions, OptionsRefused};
@@ -38,6 +41,7 @@ use crate::vault::{SecretSource, VaultError};
 use metrics::Metrics;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// How the dialects answer.
 #[derive(Debug, Clone)]
@@ -75,6 +79,10 @@ pub struct Api {
     pub(crate) lightsail: dialect::lightsail::Operations,
     /// Who is signed in to the console.
     pub console: console::Kept,
+    /// The log's index, and places for those who read the log.
+    pub(crate) native: native::Kept,
+    /// True once the server stops: what streams ends.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 /// Why there is no [`Api`] over a ledger.
@@ -109,7 +117,24 @@ impl Api {
         let lightsail = dialect::lightsail::Operations::default();
         let past = past::Past::default();
         let console = console::Kept::default();
-        Ok(Self { ledger, gate, secrets, options, metrics, io, clock, past, partner, iam, lightsail, console })
+        let native = native::Kept::new(Time(clock.now().wall_ns));
+        let stopping = watch::Sender::new(false);
+        Ok(Self {
+            ledger,
+            gate,
+            secrets,
+            options,
+            metrics,
+            io,
+            clock,
+            past,
+            partner,
+            iam,
+            lightsail,
+            console,
+            native,
+            stopping,
+        })
     }
 
     /// The wall clock; rights and statuses guard it by what was recorded.

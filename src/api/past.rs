@@ -9,6 +9,7 @@ use super::Api;
 use crate::audit::{Archive, AuditError, History, OrgCut};
 use crate::model::OrgUid;
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The log's index, once somebody has asked.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ impl Past {
         api: &Api,
         f: impl FnOnce(&Archive) -> Result<R, E>,
     ) -> Result<R, E> {
-        tokio::task::block_in_place(|| {
+        at_length(|| {
             self.renew(api)?;
             let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
             match kept.as_ref() {
@@ -54,15 +55,20 @@ impl Past {
             return Ok(());
         }
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match kept.as_mut() {
-            Some(archive) => {
-                archive.refresh()?;
-            }
-            None => {
-                let reader = api.ledger.reader().clone();
-                *kept = Some(Archive::open(Arc::clone(&api.io), &api.options.dir, reader)?.0);
-            }
+        // An index that cannot go on is built anew.
+        if !matches!(kept.as_mut().map(Archive::refresh), Some(Ok(_))) {
+            *kept = None;
+            let reader = api.ledger.reader().clone();
+            *kept = Some(Archive::open(Arc::clone(&api.io), &api.options.dir, reader)?.0);
         }
         Ok(())
+    }
+}
+
+/// Runs what reads files where it holds up no other task.
+pub fn at_length<T>(f: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(f),
+        _ => f(),
     }
 }

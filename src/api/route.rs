@@ -14,7 +14,7 @@
 //! Not here: what the dialects do.
 
 use super::dialect::{aws_iam, cloudtrail, lightsail, missing, partner, tigris_iam};
-use super::{Api, Fault, Incoming, Reply, console, reply};
+use super::{Api, Fault, Incoming, Reply, console, native, reply};
 use crate::sigv4::{Request, scope_of};
 use hyper::header::HeaderMap;
 
@@ -109,7 +109,7 @@ pub async fn answer(api: &Api, owner: Owner, incoming: &Incoming) -> Reply {
         Owner::CloudTrail => cloudtrail::answer(api, incoming).await,
         Owner::TigrisIam => tigris_iam::answer(api, incoming).await,
         Owner::Partner => partner::answer(api, incoming).await,
-        Owner::Native => missing::problem(incoming),
+        Owner::Native => native::answer(api, incoming).await,
         Owner::Console => console::answer(api, incoming).await,
         Owner::Nobody => missing::page(incoming),
     }
@@ -124,7 +124,7 @@ pub fn fault(owner: Owner, fault: Fault, request_id: &str) -> Reply {
         Owner::CloudTrail => cloudtrail::fault(fault),
         Owner::TigrisIam => tigris_iam::fault(fault),
         Owner::Partner => partner::fault(fault),
-        Owner::Native => missing::json_fault(fault),
+        Owner::Native => native::fault(fault),
         Owner::Console => console::fault(fault),
         Owner::Health | Owner::Nobody => missing::text_fault(fault),
     }

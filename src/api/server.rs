@@ -212,6 +212,7 @@ impl Server {
         }
         drop(listener);
         tracing::info!("stopping: nothing more is accepted");
+        shared.api.stopping.send_replace(true);
         if tokio::time::timeout(STOP, graceful.shutdown()).await.is_err() {
             tracing::warn!("some connections did not end in {} s", STOP.as_secs());
         }

@@ -9,6 +9,7 @@ use super::mention::Mention;
 use super::names::Worlds;
 use super::query::each_fact_of_kinds;
 use super::{AuditError, History, Plan};
+use crate::log::LogReader;
 use crate::model::{AccountId, Commit, Event, EventKind, KeyUid, OrgKind, OrgUid, Seq, Time, When};
 use crate::state::{Evidence, Fact, KeyRecord, KeyStatus, Recorded, State};
 use std::collections::BTreeMap;
@@ -82,6 +83,20 @@ pub fn worlds_at(history: &dyn History, as_of: AsOf) -> Result<Worlds, AuditErro
         worlds.add_evidence(org, account, &evidence);
     }
     Ok(worlds)
+}
+
+/// A moment as a time: that of a commit, when one is named.
+///
+/// # Errors
+/// [`AuditError::AheadOfLog`] for a commit that is not there yet, and whatever keeps the log from being read.
+pub fn time_of(when: When, log: &LogReader) -> Result<Time, AuditError> {
+    match when {
+        When::At(time) => Ok(time),
+        When::Seq(seq) => match log.frame(seq.0)? {
+            Some(frame) => Ok(Time(frame.recorded_at_ns)),
+            None => Err(AuditError::AheadOfLog { asked: seq.0, newest: log.last_seq() }),
+        },
+    }
 }
 
 pub(super) type EvidenceOrgs = BTreeMap<OrgUid, (AccountId, Evidence)>;

@@ -34,6 +34,7 @@ pub mod query;
 pub mod report;
 pub mod rights;
 pub mod rotation;
+pub mod rows;
 mod scan;
 mod source;
 pub mod story;

@@ -7,10 +7,10 @@ use super::key::{none_found, row};
 use super::print::{Cell, Paint, Table};
 use super::view::View;
 use super::{Context, Done, Exit, Failure};
+use crate::audit::rows::BucketRow;
 use crate::ledger::Command as Order;
 use crate::model::BucketName;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 #[derive(Debug, Subcommand)]
 pub enum Bucket {
@@ -38,34 +38,6 @@ pub struct List {
     all: bool,
     #[command(flatten)]
     at: AtArgs,
-}
-
-/// A bucket as it is shown.
-#[derive(Debug, Serialize)]
-struct BucketRow<'a> {
-    bucket: &'a str,
-    account_id: String,
-    registered: bool,
-    /// Keys that are not deleted and belong to it or have a grant on it.
-    keys: Vec<String>,
-}
-
-impl<'a> BucketRow<'a> {
-    fn of(view: &View, bucket: &'a BucketName, registered: bool) -> Self {
-        let names = |key: &crate::state::KeyView<'_>| {
-            key.org() == view.org.org
-                && !key.is_deleted()
-                && (key.rights().grants.iter().any(|grant| grant.bucket.as_ref() == Some(bucket))
-                    || matches!(key.owner(), crate::model::KeyOwner::Bucket(of) if of == bucket))
-        };
-        let keys = view.state.keys_where(names);
-        Self {
-            bucket: bucket.as_str(),
-            account_id: view.org.account.to_string(),
-            registered,
-            keys: keys.iter().map(|key| key.id.to_string()).collect(),
-        }
-    }
 }
 
 impl Bucket {
@@ -108,8 +80,8 @@ impl List {
                     cx.out.json(&row)?;
                 } else {
                     table.row(vec![
-                        Cell::new(row.bucket, Paint::Bold),
-                        Cell::from(&row.account_id),
+                        Cell::new(&row.entry.bucket, Paint::Bold),
+                        Cell::from(&row.entry.account_id),
                         Cell::from(row.keys.join(", ")),
                     ]);
                 }
@@ -138,11 +110,14 @@ impl Which {
             cx.out.json(&row)?;
             return Ok(Exit::Done);
         }
-        cx.out.fields(&[("bucket", Cell::new(row.bucket, Paint::Bold)), ("account", Cell::from(&row.account_id))])?;
+        cx.out.fields(&[
+            ("bucket", Cell::new(&row.entry.bucket, Paint::Bold)),
+            ("account", Cell::from(&row.entry.account_id)),
+        ])?;
         for id in &row.keys {
             if let Some(key) = view.key(id) {
                 let grants = row::grants(&key.rights().grants);
-                cx.out.line(format!("key {id} {} {grants}", row::status(view, &key).as_str()))?;
+                cx.out.line(format!("key {id} {} {grants}", view.status(&key).as_str()))?;
             }
         }
         Ok(Exit::Done)

@@ -5,6 +5,7 @@
 //! Not here: what each layer calls an error; its `From` stands here because only the command line knows exit codes.
 
 use crate::audit::AuditError;
+use crate::audit::rows::Missing;
 use crate::ledger::{ExecuteError, OpenError};
 use crate::log::LogError;
 use crate::model::Invalid;
@@ -175,6 +176,12 @@ impl From<AuditError> for Failure {
             AuditError::Unknown { .. } => Self::of(Exit::Nothing, &error),
             other => Self::of(Exit::Usage, &other),
         }
+    }
+}
+
+impl From<Missing> for Failure {
+    fn from(missing: Missing) -> Self {
+        Self::nothing(missing.to_string())
     }
 }
 

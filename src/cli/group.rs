@@ -9,12 +9,12 @@ use super::key::none_found;
 use super::print::{Cell, Paint, Table, moment_or};
 use super::view::View;
 use super::{Context, Done, Exit};
+use crate::audit::rows::GroupRow;
 use crate::ledger::{Command as Order, Target};
 use crate::model::OrgUid;
 use crate::state::GroupRecord;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 #[derive(Debug, Subcommand)]
 pub enum Group {
@@ -99,42 +99,6 @@ pub struct DeletePolicy {
 #[derive(Debug, Args)]
 pub struct Delete {
     name: String,
-}
-
-/// A group as it is shown.
-#[derive(Debug, Serialize)]
-pub struct GroupRow {
-    group_name: String,
-    group_id: String,
-    path: String,
-    created_at: Option<String>,
-    account_id: String,
-    /// `live`, or `evidence` of imported records.
-    org: &'static str,
-    members: Vec<String>,
-    policies: Vec<String>,
-    inline_policies: BTreeMap<String, String>,
-    changed_seq: u64,
-}
-
-impl GroupRow {
-    pub fn of(view: &View, group: &GroupRecord) -> Self {
-        let user = |uid| view.state.user(uid).map(|user| user.name.to_string());
-        let mut members: Vec<String> = group.members.iter().filter_map(|uid| user(*uid)).collect();
-        members.sort();
-        Self {
-            group_name: group.name.to_string(),
-            group_id: group.group.to_string(),
-            path: group.path.to_string(),
-            created_at: group.created_at.map(|at| at.to_string()),
-            account_id: view.org.account.to_string(),
-            org: if view.is_evidence() { "evidence" } else { "live" },
-            members,
-            policies: view.policy_names(&group.attached),
-            inline_policies: group.inline.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
-            changed_seq: group.changed.0,
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -7,11 +7,11 @@ use super::key::none_found;
 use super::print::{Cell, Out, Paint, Table, counted};
 use super::view::{View, org_label};
 use super::{Context, Done, Exit, Wrote};
+use crate::audit::rows::OrgRow;
 use crate::ledger::Command as Order;
-use crate::model::{AccountId, OrgKind, OrgOwner, OrgSettings};
+use crate::model::{AccountId, OrgOwner, OrgSettings};
 use crate::state::OrgRecord;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 #[derive(Debug, Subcommand)]
 pub enum Org {
@@ -112,70 +112,6 @@ impl Settings {
     }
 }
 
-/// An org as it is shown.
-#[derive(Debug, Serialize)]
-pub struct OrgRow {
-    account_id: String,
-    name: String,
-    /// `live`, or `evidence` of imported records.
-    org: &'static str,
-    alias: Option<String>,
-    suspended: bool,
-    owner: String,
-    created_at: Option<String>,
-    users: u64,
-    groups: u64,
-    policies: u64,
-    buckets: u64,
-    /// Deleted ones included.
-    keys: u64,
-    usable_keys: u64,
-    settings: OrgSettings,
-    /// Imported records.
-    records: Option<u64>,
-    first_record_at: Option<String>,
-    last_record_at: Option<String>,
-    changed_seq: u64,
-}
-
-impl OrgRow {
-    pub fn of(view: &View, whole: &crate::state::State) -> Self {
-        let (org, state) = (&view.org, &view.state);
-        let evidence = whole.evidence(org.org);
-        let span = evidence.and_then(|evidence| evidence.span());
-        let (mut keys, mut usable) = (0, 0);
-        state.for_each_key(|key| {
-            if key.org() == org.org {
-                keys += 1;
-                usable += u64::from(key.status(view.now, org.suspended).is_usable());
-            }
-        });
-        Self {
-            account_id: org.account.to_string(),
-            name: org.name.to_string(),
-            org: if org.kind == OrgKind::Live { "live" } else { "evidence" },
-            alias: org.alias.as_ref().map(ToString::to_string),
-            suspended: org.suspended,
-            owner: match &org.owner {
-                OrgOwner::Operator => "operator".to_owned(),
-                OrgOwner::Provider { provider, external_id } => format!("provider {provider} ({external_id})"),
-            },
-            created_at: (org.kind == OrgKind::Live).then(|| org.created_at.to_string()),
-            users: state.users(org.org, None).count() as u64,
-            groups: state.groups(org.org, None).count() as u64,
-            policies: state.policies(org.org, None).count() as u64,
-            buckets: state.buckets().filter(|(_, of)| *of == org.org).count() as u64,
-            keys,
-            usable_keys: usable,
-            settings: org.settings.clone(),
-            records: evidence.map(|evidence| evidence.records()),
-            first_record_at: span.map(|(first, _)| first.to_string()),
-            last_record_at: span.map(|(_, last)| last.to_string()),
-            changed_seq: org.changed.0,
-        }
-    }
-}
-
 impl Org {
     pub fn run(self, cx: &mut Context) -> Done {
         match self {
@@ -269,7 +205,7 @@ fn list(cx: &mut Context) -> Done {
         let since = row.created_at.as_ref().or(row.first_record_at.as_ref());
         table.row(vec![
             Cell::new(&row.account_id, Paint::Bold),
-            Cell::from(row.org),
+            Cell::from(&row.org),
             Cell::from(&row.name),
             status(&view.org),
             Cell::from(row.users),
@@ -297,7 +233,7 @@ fn show(out: &mut Out, view: &View, whole: &crate::state::State) -> Done {
     let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
     out.fields(&[
         ("account", Cell::new(&row.account_id, Paint::Bold)),
-        ("org", Cell::from(row.org)),
+        ("org", Cell::from(&row.org)),
         ("name", Cell::from(&row.name)),
         ("alias", Cell::from(row.alias.as_deref().unwrap_or_default())),
         ("status", status(&view.org)),

@@ -98,11 +98,5 @@ pub fn open_log(cx: &mut Context) -> Result<LogReader, Failure> {
 
 /// The end of a span of time that a person named, as a time.
 pub fn time_of(when: When, log: &LogReader) -> Result<Time, Failure> {
-    match when {
-        When::At(time) => Ok(time),
-        When::Seq(seq) => match log.frame(seq.0)? {
-            Some(frame) => Ok(Time(frame.recorded_at_ns)),
-            None => Err(Failure::usage(format!("seq {seq} is not there; the newest is {}", log.last_seq()))),
-        },
-    }
+    Ok(crate::audit::at::time_of(when, log)?)
 }

@@ -6,11 +6,9 @@ use super::args::AtArgs;
 use super::audit::{noun, shown};
 use super::print::{Cell, Paint, counted};
 use super::{Context, Done, Exit, Failure};
-use crate::audit::listing::{ListingOptions, Noun, NounRow, digest, listing};
-use crate::model::OrgKind;
+use crate::audit::listing::{ListingOptions, Noun, NounRow, listing};
+use crate::audit::rows::MomentRow;
 use clap::Args;
-use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 #[derive(Debug, Args)]
@@ -28,30 +26,10 @@ pub struct State {
     no_deleted: bool,
 }
 
-/// A moment in a few numbers.
-#[derive(Debug, Serialize)]
-struct Summary {
-    /// The newest commit that counts.
-    seq: u64,
-    recorded_at: String,
-    /// The moment that statuses are told for.
-    at: String,
-    /// BLAKE3 over the nouns as JSON lines: equal for equal nouns on any machine, whenever it is taken.
-    digest: String,
-    /// BLAKE3 of the canonical state body, as attestations in the log have it; only of the present.
-    state_hash: Option<String>,
-    nouns: BTreeMap<&'static str, u64>,
-    /// Keys by status.
-    keys: BTreeMap<String, u64>,
-    evidence_orgs: u64,
-    quarantined_by_restore: bool,
-}
-
 impl State {
     pub fn run(self, cx: &mut Context) -> Done {
         let reading = cx.reading_at(self.at.at.as_deref())?;
         let worlds = &reading.worlds;
-        let state = worlds.live_state();
         let orgs = cx.global.org.as_deref().map(|org| worlds.orgs_named(org)).transpose()?;
         let options = ListingOptions {
             nouns: self.nouns.clone(),
@@ -59,24 +37,7 @@ impl State {
             deleted: !self.no_deleted,
         };
         let rows = listing(worlds, reading.now, &options);
-        let mut summary = Summary {
-            seq: state.seq().0,
-            recorded_at: state.recorded_at().to_string(),
-            at: reading.now.to_string(),
-            digest: hex(&digest(&rows)),
-            state_hash: self.at.at.is_none().then(|| hex(&state.hash())),
-            nouns: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            evidence_orgs: worlds.states().filter(|(kind, _)| *kind == OrgKind::Evidence).count() as u64,
-            quarantined_by_restore: state.restored().is_some(),
-        };
-        for row in &rows {
-            *summary.nouns.entry(row.name.noun.as_str()).or_default() += 1;
-            if row.name.noun == Noun::Key {
-                let status = row.fields.get("status").and_then(|status| status.as_str()).unwrap_or("unknown");
-                *summary.keys.entry(status.to_owned()).or_default() += 1;
-            }
-        }
+        let summary = MomentRow::of(worlds, reading.now, &rows, self.at.at.is_none());
         if cx.out.json {
             cx.out.json(&summary)?;
             if self.full {
@@ -92,11 +53,11 @@ impl State {
     }
 }
 
-fn print(cx: &mut Context, summary: &Summary) -> Result<(), Failure> {
+fn print(cx: &mut Context, summary: &MomentRow) -> Result<(), Failure> {
     let counts = |map: &mut dyn Iterator<Item = (&str, u64)>| {
         map.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
     };
-    let nouns = counts(&mut summary.nouns.iter().map(|(name, count)| (*name, *count)));
+    let nouns = counts(&mut summary.nouns.iter().map(|(name, count)| (name.as_ref(), *count)));
     let keys = counts(&mut summary.keys.iter().map(|(name, count)| (name.as_str(), *count)));
     cx.out.fields(&[
         ("seq", Cell::new(summary.seq, Paint::Bold)),

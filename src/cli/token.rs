@@ -7,13 +7,12 @@
 use super::args::span;
 use super::key::OnceShown;
 use super::{Context, Done, Exit, Failure};
-use crate::ledger::{Command as Order, Dice as _, OsDice};
+use crate::api::{draw_token, token_hash};
+use crate::ledger::Command as Order;
 use crate::model::AccessKeyId;
-use crate::model::bytes::Hex;
-use crate::vault::SecretKey;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 #[derive(Debug, Subcommand)]
 pub enum Token {
@@ -62,8 +61,8 @@ impl Token {
 impl Create {
     fn run(self, cx: &mut Context) -> Done {
         let key = AccessKeyId::parse(&self.key)?;
-        let token = draw()?;
-        let token_hash = hash_of(token.expose_secret());
+        let token = draw_token().map_err(|error| Failure::of(Exit::Usage, &error))?;
+        let token_hash = token_hash(token.expose_secret());
         let writing = cx.writing()?;
         let order = Order::OpenToken { key: key.clone(), token_hash, lifetime_ns: self.ttl };
         let wrote = writing.execute(order)?;
@@ -82,23 +81,9 @@ impl Create {
     }
 }
 
-/// 256 random bits, with letters before them by which scanners for leaked secrets can tell what it is.
-fn draw() -> Result<SecretKey, Failure> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    OsDice::default().fill(&mut *bytes);
-    let mut text = format!("klt_{}", Hex(&*bytes));
-    let token = SecretKey::import(&text).map_err(|error| Failure::of(Exit::Usage, &error));
-    text.zeroize();
-    token
-}
-
-fn hash_of(token: &str) -> [u8; 32] {
-    *blake3::hash(token.as_bytes()).as_bytes()
-}
-
 fn close(cx: &mut Context) -> Done {
     let text = Zeroizing::new(super::input::text_of(cx.io.as_ref(), "-", 4 << 10)?);
-    let token_hash = hash_of(text.trim());
+    let token_hash = token_hash(text.trim());
     let writing = cx.writing()?;
     let state = writing.state();
     let key = state.api_token(&token_hash).and_then(|token| state.key_by_uid(token.key));

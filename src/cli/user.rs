@@ -9,13 +9,13 @@ use super::key::{none_found, row};
 use super::print::{Cell, Out, Paint, Table, moment_or};
 use super::view::{View, org_label};
 use super::{Context, Done, Exit, Failure, Wrote};
+use crate::audit::rows::UserRow;
 use crate::ledger::{Command as Order, Target};
-use crate::model::{KeyOwner, OrgUid, Role, Tags};
-use crate::state::{OwnerRef, UserRecord};
+use crate::model::{OrgUid, Role, Tags};
+use crate::state::UserRecord;
 use clap::{Args, Subcommand};
 use compact_str::CompactString;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 #[derive(Debug, Subcommand)]
 pub enum User {
@@ -151,56 +151,6 @@ fn role_named(text: &str) -> Result<Role, String> {
         .ok_or_else(|| "expected Admin, Member or Auditor".to_owned())
 }
 
-/// A user as it is shown.
-#[derive(Debug, Serialize)]
-pub struct UserRow {
-    user_name: String,
-    user_id: String,
-    path: String,
-    role: &'static str,
-    created_at: Option<String>,
-    deleted_at: Option<String>,
-    account_id: String,
-    /// `live`, or `evidence` of imported records.
-    org: &'static str,
-    external_id: Option<String>,
-    tags: Tags,
-    groups: Vec<String>,
-    policies: Vec<String>,
-    inline_policies: BTreeMap<String, String>,
-    permissions_boundary: Option<String>,
-    /// Access key ids that are not deleted.
-    keys: Vec<String>,
-    changed_seq: u64,
-}
-
-impl UserRow {
-    pub fn of(view: &View, user: &UserRecord) -> Self {
-        let keys = view.state.keys_of(&OwnerRef::of(user.org, &KeyOwner::User(user.user)));
-        let group = |uid| view.state.group(uid).map(|group| group.name.to_string());
-        let mut keys: Vec<String> = keys.iter().map(|key| view.key_name(*key)).collect();
-        keys.sort();
-        Self {
-            user_name: user.name.to_string(),
-            user_id: user.user.to_string(),
-            path: user.path.to_string(),
-            role: user.role.as_str(),
-            created_at: user.created_at.map(|at| at.to_string()),
-            deleted_at: user.deleted_at.map(|at| at.to_string()),
-            account_id: view.org.account.to_string(),
-            org: if view.is_evidence() { "evidence" } else { "live" },
-            external_id: user.external_id.as_ref().map(ToString::to_string),
-            tags: user.tags.clone(),
-            groups: user.groups.iter().filter_map(|uid| group(*uid)).collect(),
-            policies: view.policy_names(&user.attached),
-            inline_policies: user.inline.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
-            permissions_boundary: user.boundary.map(|policy| view.policy_name(policy)),
-            keys,
-            changed_seq: user.changed.0,
-        }
-    }
-}
-
 impl User {
     pub fn run(self, cx: &mut Context) -> Done {
         match self {
@@ -310,7 +260,7 @@ impl List {
                 table.row(vec![
                     Cell::new(&row.user_name, if row.deleted_at.is_some() { Paint::Dim } else { Paint::Bold }),
                     Cell::from(&row.path),
-                    Cell::from(row.role),
+                    Cell::from(&row.role),
                     Cell::from(if row.deleted_at.is_some() { format!("{created}, deleted") } else { created }),
                     Cell::from(row.groups.join(", ")),
                     Cell::from(
@@ -339,7 +289,7 @@ fn show(out: &mut Out, view: &View, user: &UserRecord) -> Done {
         ("id", Cell::from(&row.user_id)),
         ("org", Cell::from(org_label(&view.org))),
         ("path", Cell::from(&row.path)),
-        ("role", Cell::from(row.role)),
+        ("role", Cell::from(&row.role)),
         ("created", Cell::from(moment_or(user.created_at, "before the evidence begins"))),
         ("deleted", Cell::new(row.deleted_at.as_deref().unwrap_or_default(), Paint::Bad)),
         ("external id", Cell::from(row.external_id.as_deref().unwrap_or_default())),
@@ -353,7 +303,7 @@ fn show(out: &mut Out, view: &View, user: &UserRecord) -> Done {
     }
     for key in &row.keys {
         if let Some(key) = view.key(key) {
-            let status = row::status(view, &key).as_str();
+            let status = view.status(&key).as_str();
             let used = row::last_used(key.more().last_used.as_ref());
             out.line(format!("key {} {status}, last used {used}", key.id))?;
         }

@@ -1,99 +1,14 @@
-//! Orgs as a command sees them: one org at a time, with the state it stands in and its names.
+//! Which org a command is about.
 //!
-//! A live org stands in the ledger's own state, an evidence org in the fold of its records; a view makes both alike, so that no
-//! list forgets what was imported.
-//!
-//! Not here: reading the log (`reading`), and what is shown of a noun (its own file).
+//! Not here: reading the log (`reading`), and what is shown of an org and its nouns (`audit::rows`).
 
 use super::exit::{Exit, Failure};
 use crate::audit::Worlds;
+pub use crate::audit::rows::View;
 use crate::model::text::excerpt;
-use crate::model::{AccountId, KeyOwner, KeyUid, OrgKind, PolicyUid, Time, uids};
-use crate::policy::managed;
-use crate::state::{GroupRecord, KeyRecord, OrgRecord, PolicyRecord, State, UserRecord};
+use crate::model::{AccountId, OrgKind, Time};
+use crate::state::{OrgRecord, State};
 use std::sync::Arc;
-
-/// One org and the state that holds it.
-#[derive(Debug)]
-pub struct View {
-    pub state: State,
-    pub org: Arc<OrgRecord>,
-    /// The moment that status and ages are told for.
-    pub now: Time,
-}
-
-impl View {
-    /// The view of a live org.
-    pub fn of(state: &State, org: &Arc<OrgRecord>, now: Time) -> Self {
-        Self { state: state.share(), org: Arc::clone(org), now }
-    }
-
-    pub fn is_evidence(&self) -> bool {
-        self.org.kind == OrgKind::Evidence
-    }
-
-    /// The org's keys, deleted ones included, by id.
-    pub fn keys(&self) -> Vec<KeyRecord> {
-        self.state.keys_where(|key| key.org() == self.org.org)
-    }
-
-    /// The org's key of this id.
-    pub fn key(&self, id: &str) -> Option<KeyRecord> {
-        if self.is_evidence() {
-            let uid = crate::model::AccessKeyId::uid_of(id, crate::model::id::World::Evidence);
-            return self.state.key_by_uid(uid).filter(|key| key.id.as_str() == id);
-        }
-        self.state.key(id).filter(|key| key.org == self.org.org)
-    }
-
-    /// The name of a user's key's owner.
-    pub fn user_name(&self, key: &KeyRecord) -> Option<String> {
-        match &key.owner {
-            KeyOwner::User(user) => self.state.user(*user).map(|user| user.name.to_string()),
-            _ => None,
-        }
-    }
-
-    pub fn key_name(&self, key: KeyUid) -> String {
-        self.state.key_by_uid(key).map_or_else(|| key.to_string(), |key| key.id.to_string())
-    }
-
-    pub fn policy_name(&self, policy: PolicyUid) -> String {
-        if let Some(policy) = self.state.policy(policy) {
-            return policy.name.to_string();
-        }
-        // One of those that exist in every org is in no state.
-        let managed = managed::ALL.iter().find(|managed| uids::policy(managed.arn) == policy);
-        managed.map_or_else(|| policy.to_string(), |managed| managed.name.to_owned())
-    }
-
-    pub fn policy_names<'a>(&self, policies: impl IntoIterator<Item = &'a PolicyUid>) -> Vec<String> {
-        policies.into_iter().map(|policy| self.policy_name(*policy)).collect()
-    }
-
-    /// The user of this name.
-    ///
-    /// # Errors
-    /// A failure that found nothing, naming the org.
-    pub fn user(&self, name: &str) -> Result<Arc<UserRecord>, Failure> {
-        self.state.user_by_name(self.org.org, name).cloned().ok_or_else(|| self.no("user", name))
-    }
-
-    pub fn group(&self, name: &str) -> Result<Arc<GroupRecord>, Failure> {
-        self.state.group_by_name(self.org.org, name).cloned().ok_or_else(|| self.no("group", name))
-    }
-
-    /// The policy of this name or ARN.
-    pub fn policy(&self, name: &str) -> Result<Arc<PolicyRecord>, Failure> {
-        let short = name.rsplit('/').next().filter(|_| name.starts_with("arn:")).unwrap_or(name);
-        self.state.policy_by_name(self.org.org, short).cloned().ok_or_else(|| self.no("policy", name))
-    }
-
-    fn no(&self, noun: &str, name: &str) -> Failure {
-        let (name, account) = (excerpt(name, 128), self.org.account);
-        Failure::nothing(format!("org {account} has no {noun} `{name}`; `keyledger {noun} list` shows those it has"))
-    }
-}
 
 /// Every org with its state, live ones first, by account.
 pub fn views(worlds: &Worlds, now: Time) -> Vec<View> {

@@ -15,11 +15,11 @@ use maud::html;
 pub fn page(call: &Call<'_>) -> Result<Reply, Refused> {
     call.visitor.sees_all()?;
     let (reader, state) = (call.api.ledger.reader(), &call.visitor.state);
-    let (head, tree) = super::past::at_length(|| reader.tree()).map_err(crate::audit::AuditError::from)?;
+    let (head, tree) = crate::api::past::at_length(|| reader.tree()).map_err(crate::audit::AuditError::from)?;
     let is_poisoned = call.api.ledger.is_poisoned();
     let org = call.visitor.org.org;
     let (mut keys, mut usable) = (0_u64, 0_u64);
-    super::past::at_length(|| {
+    crate::api::past::at_length(|| {
         state.for_keys_of_org(org, None, |key| {
             keys += 1;
             usable += u64::from(state.status_of(key, call.visitor.now).is_usable());

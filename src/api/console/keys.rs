@@ -76,7 +76,7 @@ pub fn page(call: &Call<'_>) -> Result<Reply, Refused> {
             Some(call.visitor.key(id).map_err(|_| unknown())?.uid())
         }
     };
-    let found = super::past::at_length(|| find(call, &wanted, after))?;
+    let found = crate::api::past::at_length(|| find(call, &wanted, after))?;
     let rows: Vec<Markup> = found.keys.iter().map(|key| row(call, key)).collect();
     let next = found.next.and_then(|uid| call.visitor.state.key_by_uid(uid)).map(|key| key.id);
     let body = html! {

@@ -10,11 +10,6 @@ use crate::audit::{AuditError, History, Worlds};
 use crate::model::{Event, Time, When};
 use crate::state::{KeyRecord, Recorded};
 
-/// Does what takes a while without holding up other requests of the same thread.
-pub fn at_length<R>(f: impl FnOnce() -> R) -> R {
-    tokio::task::block_in_place(f)
-}
-
 impl Call<'_> {
     /// Asks the log of the visitor's org, and the present.
     ///

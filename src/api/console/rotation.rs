@@ -38,7 +38,7 @@ pub fn page(call: &Call<'_>) -> Result<Reply, Refused> {
     options.orgs = Some([call.visitor.org.org].into());
     options.attribution = false;
     let report = call.past(|history, worlds| rotation(history, worlds, &options))?;
-    let ages = super::past::at_length(|| ages(call, now));
+    let ages = crate::api::past::at_length(|| ages(call, now));
     let body = html! {
         h1 { "Rotation" }
         p.quiet {

@@ -49,8 +49,8 @@ fn asked(call: &Call<'_>) -> Result<Said, Refused> {
         return Ok(Said::Nothing);
     };
     let context = query.verbatim("context");
-    let context = context.lines().map(str::trim).filter(|line| !line.is_empty());
-    let question = Question::parse(action, resource, context)?;
+    let context = context.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    let question = Question::new(action, resource).with_context(&context)?;
     if let Some(id) = query.some("key") {
         let uid = call.visitor.key(id)?.uid();
         let said = call.at(query.some("at"), |_, worlds, at| {

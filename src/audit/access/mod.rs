@@ -14,6 +14,7 @@ mod power;
 mod replay;
 pub mod table;
 mod ties;
+pub mod told;
 pub mod who;
 pub mod widened;
 
@@ -43,26 +44,22 @@ impl Question {
         Self { action: action.to_owned(), resource: resource.to_owned(), context: Vec::new() }
     }
 
-    /// A question with condition keys as people write them: `aws:SourceIp=203.0.113.7`; a key that stands twice has several values.
+    /// The question with condition keys as people write them: `KEY=VALUE`, a key as often as it has values.
     ///
     /// # Errors
-    /// [`Invalid`] for what is no `KEY=VALUE`.
-    pub fn parse<'a>(
-        action: &str,
-        resource: &str,
-        context: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, Invalid> {
-        let mut question = Self::new(action, resource);
-        for text in context {
-            let wrong = || Invalid::new("condition key", text, "KEY=VALUE, for instance aws:SourceIp=203.0.113.7");
+    /// [`Invalid`] for what is none.
+    pub fn with_context(mut self, given: &[impl AsRef<str>]) -> Result<Self, Invalid> {
+        for text in given {
+            let text = text.as_ref();
+            let wrong = || Invalid::new("context", text, "KEY=VALUE, for instance aws:SourceIp=203.0.113.7");
             let (name, value) = text.split_once('=').ok_or_else(wrong)?;
             let key = ConditionKey::parse(name).ok_or_else(wrong)?;
-            match question.context.iter_mut().find(|(earlier, _)| earlier.is(key.as_str())) {
+            match self.context.iter_mut().find(|(earlier, _)| earlier.is(key.as_str())) {
                 Some((_, values)) => values.push(value.to_owned()),
-                None => question.context.push((key, vec![value.to_owned()])),
+                None => self.context.push((key, vec![value.to_owned()])),
             }
         }
-        Ok(question)
+        Ok(self)
     }
 
     /// Asks `f` with the question as a request.

@@ -29,7 +29,7 @@ impl AskArgs {
 
 /// A question from its parts.
 pub fn question(action: &str, resource: &str, context: &[String]) -> Result<Question, Failure> {
-    Ok(Question::parse(action, resource, context.iter().map(String::as_str))?)
+    Ok(Question::new(action, resource).with_context(context)?)
 }
 
 /// The keys of an id, live first, of the org that is meant.

@@ -3,11 +3,11 @@
 use super::ask::key_places;
 use super::rights::print_table;
 use crate::audit::access::blast::{BlastRadius, blast_radius};
+use crate::audit::access::told::ToldRadius;
 use crate::cli::args::AtArgs;
 use crate::cli::print::{Cell, Out, Paint, Table, moment};
 use crate::cli::{Context, Done, Exit, Failure};
 use clap::Args;
-use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub struct Blast {
@@ -15,16 +15,6 @@ pub struct Blast {
     id: String,
     #[command(flatten)]
     at: AtArgs,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    access_key_id: &'a str,
-    org: String,
-    org_kind: &'static str,
-    at: crate::audit::Stamp,
-    #[serde(flatten)]
-    radius: &'a BlastRadius,
 }
 
 impl Blast {
@@ -38,9 +28,7 @@ impl Blast {
         for key in &keys {
             let radius = blast_radius(worlds, key, now);
             if cx.out.json {
-                let org_kind = crate::audit::report::org_kind(worlds.kind_of(key.org));
-                let (access_key_id, org, at) = (key.id.as_str(), worlds.account(key.org), now.into());
-                cx.out.json(&Row { access_key_id, org, org_kind, at, radius: &radius })?;
+                cx.out.json(&ToldRadius::of(worlds, key, now, &radius))?;
                 continue;
             }
             let at = format!("  at {}", moment(now));

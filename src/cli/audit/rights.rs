@@ -5,13 +5,13 @@
 use super::ask::{AskArgs, key_places};
 use crate::audit::access::compare::{CellChange, changes};
 use crate::audit::access::table::{DecisionTable, Kind, table};
+use crate::audit::access::told::{ToldRights, What};
 use crate::audit::access::{Answer, Because, May, Power, decide, power};
 use crate::audit::at::{AsOf, worlds_at};
 use crate::cli::args::when;
 use crate::cli::print::{Cell, Out, Paint, Table, moment};
 use crate::cli::{Context, Done, Exit, Failure};
 use clap::Args;
-use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub struct Rights {
@@ -25,35 +25,6 @@ pub struct Rights {
     compare: Option<String>,
     #[command(flatten)]
     ask: AskArgs,
-}
-
-#[derive(Serialize)]
-struct Asked<'a> {
-    access_key_id: &'a str,
-    org: String,
-    org_kind: &'static str,
-    at: crate::audit::Stamp,
-    status: &'static str,
-    #[serde(flatten)]
-    what: What<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum What<'a> {
-    Answer {
-        action: &'a str,
-        resource: &'a str,
-        #[serde(flatten)]
-        answer: &'a Answer,
-        /// With what is not given left open.
-        in_general: &'a Power,
-    },
-    Table(&'a DecisionTable),
-    Changes {
-        since: crate::audit::Stamp,
-        changes: &'a [CellChange],
-    },
 }
 
 impl Rights {
@@ -76,14 +47,7 @@ impl Rights {
         let (worlds, now) = (&reading.worlds, reading.now);
         for key in &places {
             let status = worlds.status(key, now);
-            let asked = |what| Asked {
-                access_key_id: key.id.as_str(),
-                org: worlds.account(key.org),
-                org_kind: crate::audit::report::org_kind(worlds.kind_of(key.org)),
-                at: now.into(),
-                status: status.as_str(),
-                what,
-            };
+            let asked = |what| ToldRights::of(worlds, key, now, what);
             if !cx.out.json {
                 let paint = if status.is_usable() { Paint::Good } else { Paint::Bad };
                 let at = format!("  at {}", moment(now));

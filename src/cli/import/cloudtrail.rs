@@ -1,7 +1,7 @@
 //! `import cloudtrail`: records become evidence; every one ends as imported, duplicate or rejected, and the totals are printed.
 
 use crate::audit::Worlds;
-use crate::cli::key::row::KeyRow;
+use crate::audit::rows::KeyRow;
 use crate::cli::print::{Cell, Paint, Table, grouped};
 use crate::cli::progress::Progress;
 use crate::cli::view::views;

@@ -3,7 +3,7 @@
 //! Those that stop a leak (suspend, revoke, flag) ask nothing; delete destroys the secret, so it asks.
 
 use super::create::{moment, show_once};
-use super::row::KeyRow;
+use crate::audit::rows::KeyRow;
 use crate::cli::args::{grant, span, tag, tags, version};
 use crate::cli::confirm::confirm;
 use crate::cli::view::View;

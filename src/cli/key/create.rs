@@ -5,7 +5,9 @@
 //!
 //! Not here: drawing and sealing it (`ledger::fresh`, `vault`).
 
-use super::row::{KeyFacts, print_detail};
+use super::row::print_detail;
+use crate::api::OnceShown;
+use crate::audit::rows::KeyFacts;
 use crate::cli::args::{grant, span, tag, tags, when};
 use crate::cli::view::View;
 use crate::cli::{Context, Done, Exit, Failure, Wrote};
@@ -13,10 +15,9 @@ use crate::ledger::command::OwnerName;
 use crate::ledger::{Command as Order, CreateAccessKey};
 use crate::model::{BucketName, Grant, Time, When};
 use crate::state::KeyRecord;
-use crate::vault::SecretKey;
 use clap::Args;
 use compact_str::CompactString;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub struct Create {
@@ -49,15 +50,6 @@ pub struct Create {
     /// How long it lives: 90d, 12h
     #[arg(long, value_name = "SPAN", value_parser = span)]
     expires_in: Option<i64>,
-}
-
-/// A secret on its way to the one answer that shows it.
-pub struct OnceShown<'a>(pub &'a SecretKey);
-
-impl Serialize for OnceShown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose_secret())
-    }
 }
 
 /// A key that was just made or got another secret.

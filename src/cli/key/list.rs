@@ -1,6 +1,7 @@
 //! `key list` and `key show`.
 
-use super::row::{KeyRow, grants, last_used, none_found, owner, print_detail, status, status_cell};
+use super::row::{grants, last_used, none_found, owner, print_detail, status_cell};
+use crate::audit::rows::KeyRow;
 use crate::cli::args::AtArgs;
 use crate::cli::print::{Cell, Paint, Table, moment_or};
 use crate::cli::view::View;
@@ -79,7 +80,7 @@ impl List {
     }
 
     fn fits(&self, view: &View, key: &KeyRecord) -> bool {
-        let status = status(view, key);
+        let status = view.status(key);
         let deleted_too = self.all || self.deleted || self.status == Some(KeyStatus::Deleted);
         let bucket_fits = |bucket: &String| {
             matches!(&key.owner, KeyOwner::Bucket(of) if of.as_str() == bucket)
@@ -101,7 +102,7 @@ fn cells(view: &View, key: &KeyRecord) -> Vec<Cell> {
     vec![
         Cell::new(&key.id, Paint::Bold),
         Cell::from(owner(view, key)),
-        status_cell(status(view, key)),
+        status_cell(view.status(key)),
         Cell::from(moment_or(key.created_at(), "before the evidence")),
         Cell::from(last_used(key.more().last_used.as_ref())),
         Cell::from(&key.label),

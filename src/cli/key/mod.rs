@@ -7,7 +7,7 @@ mod create;
 pub mod list;
 pub mod row;
 
-pub use create::OnceShown;
+pub use crate::api::OnceShown;
 pub use row::none_found;
 
 use super::{Context, Done};

@@ -1,15 +1,12 @@
 //! `policy list` and `policy show`.
 
+use crate::audit::rows::{ManagedRow, PolicyRow};
 use crate::cli::args::AtArgs;
 use crate::cli::key::none_found;
 use crate::cli::print::{Cell, Paint, Table, moment_or};
-use crate::cli::view::View;
 use crate::cli::{Context, Done, Exit, Failure};
-use crate::model::{Holder, Tags};
 use crate::policy::managed;
-use crate::state::PolicyRecord;
 use clap::Args;
-use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub struct List {
@@ -29,74 +26,6 @@ pub struct Show {
     name: String,
     #[command(flatten)]
     at: AtArgs,
-}
-
-/// A policy as it is shown.
-#[derive(Debug, Serialize)]
-pub struct PolicyRow {
-    pub policy_name: String,
-    pub policy_id: String,
-    pub path: String,
-    pub description: String,
-    pub created_at: Option<String>,
-    pub updated_at: Option<String>,
-    pub account_id: String,
-    /// `live`, or `evidence` of imported records.
-    pub org: &'static str,
-    pub tags: Tags,
-    /// `v1` and so on.
-    pub versions: Vec<String>,
-    pub default_version: String,
-    /// The document in force; null when it is not in evidence.
-    pub document: Option<String>,
-    pub users: Vec<String>,
-    pub groups: Vec<String>,
-    pub keys: Vec<String>,
-    pub changed_seq: u64,
-}
-
-impl PolicyRow {
-    pub fn of(view: &View, policy: &PolicyRecord) -> Self {
-        let (mut users, mut groups, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        let holders = view.state.holders(policy.policy);
-        for holder in &holders {
-            match holder {
-                Holder::User(uid) => users.extend(view.state.user(*uid).map(|user| user.name.to_string())),
-                Holder::Group(uid) => groups.extend(view.state.group(*uid).map(|group| group.name.to_string())),
-                Holder::Key(uid) => keys.push(view.key_name(*uid)),
-            }
-        }
-        for names in [&mut users, &mut groups, &mut keys] {
-            names.sort();
-        }
-        Self {
-            policy_name: policy.name.to_string(),
-            policy_id: policy.policy.to_string(),
-            path: policy.path.to_string(),
-            description: policy.description.to_string(),
-            created_at: policy.created_at.map(|at| at.to_string()),
-            updated_at: policy.updated_at.map(|at| at.to_string()),
-            account_id: view.org.account.to_string(),
-            org: if view.is_evidence() { "evidence" } else { "live" },
-            tags: policy.tags.clone(),
-            versions: policy.versions.iter().map(|version| format!("v{}", version.version)).collect(),
-            default_version: format!("v{}", policy.default_version),
-            document: policy.document().filter(|text| !text.is_empty()).map(ToString::to_string),
-            users,
-            groups,
-            keys,
-            changed_seq: policy.changed.0,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ManagedRow {
-    policy_name: &'static str,
-    arn: &'static str,
-    description: &'static str,
-    document: Option<&'static str>,
-    managed: bool,
 }
 
 impl List {
@@ -126,7 +55,7 @@ impl List {
         for managed in managed::ALL.iter().filter(|managed| self.managed && managed.is_in_every_org) {
             found = true;
             if cx.out.json {
-                cx.out.json(&managed_row(managed))?;
+                cx.out.json(&ManagedRow::of(managed))?;
                 continue;
             }
             let cells = [managed.arn, "", "", "", "", managed.about];
@@ -137,16 +66,6 @@ impl List {
         }
         cx.out.table(&table)?;
         Ok(Exit::Done)
-    }
-}
-
-fn managed_row(managed: &managed::Managed) -> ManagedRow {
-    ManagedRow {
-        policy_name: managed.name,
-        arn: managed.arn,
-        description: managed.about,
-        document: managed.document,
-        managed: true,
     }
 }
 
@@ -167,7 +86,7 @@ impl Show {
         let policy = match (view.policy(&self.name), managed::lookup(&self.name)) {
             (Ok(policy), _) => policy,
             (Err(_), Some(managed)) => return show_managed(cx, managed),
-            (Err(missing), None) => return Err(missing),
+            (Err(missing), None) => return Err(missing.into()),
         };
         let row = PolicyRow::of(&view, &policy);
         if cx.out.json {
@@ -191,7 +110,7 @@ impl Show {
 
 fn show_managed(cx: &mut Context, managed: &managed::Managed) -> Done {
     if cx.out.json {
-        cx.out.json(&managed_row(managed))?;
+        cx.out.json(&ManagedRow::of(managed))?;
         return Ok(Exit::Done);
     }
     cx.out.fields(&[("policy", Cell::new(managed.arn, Paint::Bold)), ("grants", Cell::from(managed.about))])?;

@@ -13,13 +13,13 @@ use super::confirm::confirm;
 use super::input::{INPUT_BYTES_MAX, text_of};
 use super::view::View;
 use super::{Context, Done, Exit};
+use crate::audit::rows::PolicyRow;
 use crate::ledger::Command as Order;
 use crate::model::text::excerpt;
 use crate::model::{OrgUid, Tags};
 use crate::policy::{Document, DocumentKind};
 use clap::{Args, Subcommand};
 use compact_str::CompactString;
-use list::PolicyRow;
 use serde::Serialize;
 
 #[derive(Debug, Subcommand)]

@@ -101,7 +101,7 @@ fn documents(cx: &mut Context, names: &[String], files: &[String], at: &AtArgs) 
             let text = match (view.policy(name), managed::lookup(name)) {
                 (Ok(policy), _) => policy.document().filter(|text| !text.is_empty()).map(ToString::to_string),
                 (Err(_), Some(managed)) => managed.document.map(str::to_owned),
-                (Err(missing), None) => return Err(missing),
+                (Err(missing), None) => return Err(missing.into()),
             };
             let text = text.ok_or_else(|| Failure::nothing(format!("the document of `{name}` is not in evidence")))?;
             named.push(parse(name, &text)?);

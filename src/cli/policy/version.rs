@@ -1,6 +1,7 @@
 //! `policy versions`, `new-version`, `set-default`, `delete-version`.
 
 use super::list::print_document;
+use crate::audit::rows::VersionRow;
 use crate::cli::args::{AtArgs, version};
 use crate::cli::confirm::confirm;
 use crate::cli::input::{INPUT_BYTES_MAX, text_of};
@@ -8,7 +9,6 @@ use crate::cli::print::{Cell, Paint, Table, moment_or};
 use crate::cli::{Context, Done, Exit, Failure};
 use crate::ledger::Command as Order;
 use clap::Args;
-use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub struct Versions {
@@ -50,15 +50,6 @@ pub struct DeleteVersion {
     version: u32,
 }
 
-#[derive(Serialize)]
-struct VersionRow<'a> {
-    policy_name: &'a str,
-    version: String,
-    is_default: bool,
-    created_at: Option<String>,
-    document: Option<&'a str>,
-}
-
 impl Versions {
     pub fn run(self, cx: &mut Context) -> Done {
         let reading = cx.reading_at(self.at.at.as_deref())?;
@@ -71,13 +62,7 @@ impl Versions {
             let is_default = version.version == policy.default_version;
             let document = Some(&*version.document).filter(|text| !text.is_empty());
             if cx.out.json {
-                cx.out.json(&VersionRow {
-                    policy_name: &policy.name,
-                    version: format!("v{}", version.version),
-                    is_default,
-                    created_at: version.created_at.map(|at| at.to_string()),
-                    document,
-                })?;
+                cx.out.json(&VersionRow::of(&policy, version))?;
             } else if self.version.is_some() {
                 print_document(cx, document)?;
             } else {

@@ -2,6 +2,7 @@
 //!
 //! Not here: what a new key may have (`ledger::decide`).
 
+use super::super::super::OnceShown;
 use super::body::{self, BucketsRole, Scope};
 use super::call::{Call, Claim};
 use super::pages::{Paging, bad_token, marker_of};
@@ -11,19 +12,9 @@ use crate::ledger::{Command, CreateAccessKey, CreateKeyWith, Done, Outcome, Owne
 use crate::model::{AccessKeyId, PolicyUid, Role};
 use crate::policy::managed;
 use crate::state::{KeyRecord, KeyView, Marks, OwnerRef, State};
-use crate::vault::SecretKey;
 use compact_str::CompactString;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::ops::ControlFlow;
-
-/// A secret on its way to the one reply that shows it.
-pub struct OnceShown<'a>(pub &'a SecretKey);
-
-impl Serialize for OnceShown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose_secret())
-    }
-}
 
 #[derive(Serialize)]
 struct Created<'a> {

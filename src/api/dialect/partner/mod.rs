@@ -31,7 +31,6 @@ mod signature;
 pub use signature::{Kept, ProviderKey, is_public_url};
 
 pub(super) use document::checked as checked_document;
-pub(super) use keys::OnceShown;
 pub(super) use pages::{marker_of, read_marker};
 
 use super::super::incoming::set_header;

@@ -6,9 +6,9 @@
 //!
 //! Not here: the bucket itself, which the storage node makes.
 
+use super::super::super::OnceShown;
 use super::body;
 use super::call::{Call, Claim, OrgNotMade};
-use super::keys::OnceShown;
 use super::pages::{Paging, bad_token};
 use super::refused::Refused;
 use super::{Answer, json};

@@ -2,7 +2,8 @@
 //!
 //! Not here: what a new key may have (`ledger::decide`).
 
-use super::super::partner::{OnceShown, marker_of, read_marker};
+use super::super::super::OnceShown;
+use super::super::partner::{marker_of, read_marker};
 use super::call::Call;
 use super::failure::Failure;
 use super::form::Form;
