@@ -269,7 +269,7 @@ fn a_full_disk_refuses_creates_and_lets_revokes_through_and_goes_on_once_there_i
         matches!(refused, ExecuteError::Log(LogError::DiskFull { .. }) | ExecuteError::Vault(VaultError::Io { .. })),
         "{refused:?}"
     );
-    assert!(!ledger.is_poisoned());
+    assert!(ledger.is_full() && !ledger.is_poisoned());
     // The reserve is for these.
     for key in &made {
         let done = ledger.execute_blocking(&operator(), Command::RevokeKey { key: key.clone() }, None);
@@ -280,6 +280,7 @@ fn a_full_disk_refuses_creates_and_lets_revokes_through_and_goes_on_once_there_i
     assert!(create().is_err());
     disk.set_capacity(None);
     create().expect("room again");
+    assert!(!ledger.is_full());
     ledger.close().expect("closes");
     let ledger = open(&disk, 9).expect("opens");
     assert!(ledger.report().reconciled.missing.is_empty());

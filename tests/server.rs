@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it means, and stops where it is wrong")]
 
 use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
-use keyledger::ledger::{InitOptions, Ledger};
-use keyledger::sys::{RealIo, SystemClock};
+use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, OsDice, Outcome};
+use keyledger::model::{Caller, OrgOwner};
+use keyledger::sys::{RealIo, SimDisk, SystemClock};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -127,6 +128,45 @@ async fn a_head_that_does_not_end_costs_its_own_connection_alone() {
     let answer = reply(slow).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_turns_readiness_red_while_reads_and_revokes_go_on() {
+    let (disk, dir) = (SimDisk::new(), Path::new("/ledger"));
+    let (clock, dice) = (Arc::new(SystemClock), Box::<OsDice>::default());
+    let ledger = Ledger::init_with(disk.io(), dir, clock, dice, &InitOptions::default()).unwrap();
+    let ledger = Arc::new(ledger);
+    let me = Caller::operator("test");
+    let org =
+        Command::CreateOrg { name: "a".into(), account: None, owner: OrgOwner::Operator, settings: Box::default() };
+    let Outcome::OrgCreated { org, .. } = ledger.execute_blocking(&me, org, None).unwrap().outcome else { panic!() };
+    let create = || {
+        let key = CreateAccessKey { label: "x".repeat(200).into(), ..CreateAccessKey::default() };
+        ledger.execute_blocking(&me, Command::CreateKey { org, key: key.into() }, None)
+    };
+    let Outcome::KeyCreated(key) = create().unwrap().outcome else { panic!() };
+    let (address, stop, running) = serve(Arc::clone(&ledger), dir, ServerOptions::default()).await;
+    let ask = |path: &'static str| async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        reply(stream).await
+    };
+    assert!(ask("/readyz").await.starts_with("HTTP/1.1 200"));
+    disk.set_capacity(Some(disk.used()));
+    while create().is_ok() {}
+    let red = ask("/readyz").await;
+    assert!(red.starts_with("HTTP/1.1 503") && red.contains("the disk is full"), "{red}");
+    assert!(ask("/healthz").await.starts_with("HTTP/1.1 200"));
+    ledger.execute_blocking(&me, Command::RevokeKey { key: key.access_key_id }, None).unwrap();
+    assert!(ask("/readyz").await.starts_with("HTTP/1.1 503"), "a revoke needs no room");
+    disk.set_capacity(None);
+    create().unwrap();
+    assert!(ask("/readyz").await.starts_with("HTTP/1.1 200"));
+    stop.send(()).unwrap();
+    running.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

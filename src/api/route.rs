@@ -141,6 +141,11 @@ fn health(api: &Api, incoming: &Incoming) -> Reply {
             "text/plain; charset=utf-8",
             "an earlier write failed: reads go on, writes do not; restart to recover\n",
         ),
+        "/readyz" if api.ledger.is_full() => reply(
+            503,
+            "text/plain; charset=utf-8",
+            "the disk is full: reads and revokes go on, other writes do not; make room\n",
+        ),
         _ => reply(200, "text/plain; charset=utf-8", "ok\n"),
     }
 }

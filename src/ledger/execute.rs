@@ -30,7 +30,7 @@ use crate::state::{State, StateHandle};
 use crate::vault::{Rekeyed, Sealer, SecretSource, VaultError, VaultKey};
 use compact_str::CompactString;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -92,6 +92,8 @@ struct Shared {
     sealer: RwLock<Sealer>,
     vault: Vault,
     queue_max: usize,
+    /// The newest ordinary command found no room.
+    full: AtomicBool,
     /// The guarded time of the writer's newest look at the clock.
     now_ns: AtomicI64,
 }
@@ -131,6 +133,7 @@ impl Ledger {
             dice: writer.dice.clone(),
             sealer: RwLock::new(writer.sealer.clone()),
             queue_max: writer.options.queue_max,
+            full: AtomicBool::new(false),
             now_ns: AtomicI64::new(now.0),
             writer: Mutex::new(Some(writer)),
         });
@@ -219,6 +222,12 @@ impl Ledger {
     /// Whether an earlier write failed. Reads go on; only opening anew helps.
     pub fn is_poisoned(&self) -> bool {
         self.shared.lock().poisoned
+    }
+
+    /// Whether the newest command that takes room found none: a full disk. Reads go on, and so do revoke, suspend and flag, from the
+    /// reserve.
+    pub fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
     }
 
     /// Secrets for whoever verifies signatures beside this writer, such as a request gate. One for all who ask.
@@ -355,6 +364,7 @@ impl Shared {
             self.close_group(&mut jobs);
             writer.end_group(&mut group, || self.queued.load(Ordering::Relaxed), &mut woken);
             self.now_ns.fetch_max(writer.guard.last().0, Ordering::Relaxed);
+            self.full.store(writer.is_full, Ordering::Relaxed);
             woken.wake();
             group.forget();
             if writer.failed {

@@ -253,6 +253,7 @@ fn start(
         pace: Pace::default(),
         usage: UsageBudget::default(),
         failed: false,
+        is_full: false,
     };
     Ledger::start(writer, vault_key, report)
 }

@@ -69,6 +69,8 @@ pub(super) struct Writer {
     pub pace: Pace,
     pub usage: UsageBudget,
     pub failed: bool,
+    /// The newest command that takes room found none.
+    pub is_full: bool,
 }
 
 /// The group being put together.
@@ -268,7 +270,7 @@ impl Writer {
         self.usage.take(&self.state, command, stamp.at);
         // Room for a secret is made before anything is appended: a full disk then refuses, and breaks nothing.
         if command.need().is_a_secret() {
-            self.keystore.reserve(1)?;
+            self.keystore.reserve(1).inspect_err(|_| self.is_full = true)?;
         }
         let ahead = ahead.take().filter(|ahead| ahead.holds(&self.sealer, &self.state, caller, command));
         let (fresh, drawn) = match ahead {
@@ -326,12 +328,17 @@ impl Writer {
             Err(LogError::PayloadTooLarge { bytes, bytes_max }) => {
                 return Err(Append::Turned(Refusal::TooLarge { bytes, bytes_max }.into()));
             }
-            Err(error @ LogError::DiskFull { .. }) => return Err(Append::Turned(error.into())),
+            Err(error @ LogError::DiskFull { .. }) => {
+                self.is_full = true;
+                return Err(Append::Turned(error.into()));
+            }
             Err(_) => return Err(Append::Failed),
         };
         self.state.apply(seq, stamp.at, commit);
         commit.events.iter().for_each(|event| self.state.compile(event));
         self.guard.recorded(stamp.at);
+        // What is urgent has room of its own.
+        self.is_full &= urgent;
         Ok(seq)
     }
 
