@@ -21,6 +21,7 @@ pub mod describe;
 pub mod diff;
 mod error;
 pub mod gather;
+mod held;
 pub mod identify;
 mod index;
 mod known;
@@ -40,6 +41,7 @@ pub mod uses;
 
 pub use archive::Archive;
 pub use error::AuditError;
+pub use held::Held;
 pub use index::IndexReport;
 pub use mention::{Mention, Term, mentions, terms_of};
 pub use names::{KeyPlace, Worlds};
