@@ -163,8 +163,11 @@ def investigation(page, server, leaked, screenshots):
     holds("what it made is told", "svc-monitor" in text and "alive" in text, text)
     holds("the picture is drawn", page.locator("figure svg rect").count() > 1)
     if screenshots:
-        picture(page, screenshots, "investigation", 1240)
+        picture(page, screenshots, "investigation", 1470)
     pdf = page.pdf(format="A4")
+    if folder := os.environ.get("CONSOLE_PICTURES"):
+        with open(os.path.join(folder, "investigation.pdf"), "wb") as printed:
+            printed.write(pdf)
     holds("it prints", len(pdf) > 10_000, len(pdf))
 
 
