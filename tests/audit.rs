@@ -5,14 +5,14 @@ mod audit_story;
 
 use audit_story::{DAY, HOUR, MINUTE, Story, at, grant, iam_user, secret};
 use keyledger::audit::at::{AsOf, KeyPast, worlds_at};
-use keyledger::audit::biography::{BiographyOptions, biography};
+use keyledger::audit::biography::{BiographyOptions, biography, uids_of};
 use keyledger::audit::compromise::{CompromiseOptions, compromise};
 use keyledger::audit::diff::{Became, diff};
 use keyledger::audit::identify::identify;
 use keyledger::audit::listing::{ListingOptions, Noun, digest, listing};
 use keyledger::audit::query::KeyPart;
 use keyledger::audit::rotation::{RotationOptions, rotation};
-use keyledger::audit::{Asked, AuditError, FactRow, History, Query, Severity, Worlds, log};
+use keyledger::audit::{Asked, AuditError, FactRow, Held, History, Mention, Query, Severity, Worlds, log};
 use keyledger::model::id::World;
 use keyledger::model::{
     AccessKeyId, Actor, ActorKind, Event, GrantRole, Holder, KeyOwner, Outcome, Rank, Seq, Time, When, uids,
@@ -37,6 +37,13 @@ fn rows(story: &Story, asked: &Asked) -> Vec<FactRow> {
 
 fn kinds(rows: &[FactRow]) -> Vec<&'static str> {
     rows.iter().map(|row| row.kind).collect()
+}
+
+/// The story with a key's own commits held in memory, and no others among them.
+fn held<'a>(story: &'a Story, id: &str) -> Held<'a, Vec<keyledger::state::Recorded>> {
+    let (live, evidence) = uids_of(id);
+    let terms = [live, evidence].into_iter().flat_map(|uid| [Mention::Key(uid).term(), Mention::ActorKey(uid).term()]);
+    Held::of(&story.commits, terms.collect()).unwrap()
 }
 
 fn now_options(story: &Story) -> AsOf {
@@ -462,6 +469,8 @@ fn an_investigation_follows_what_the_leaked_key_made_to_the_third_generation() {
     assert!(report.timeline.is_sorted_by_key(|row| row.effective_at));
     assert!(report.unanswered.iter().any(|u| u.question == "I16"));
     serde_json::to_string(&report).unwrap();
+    let again = compromise(&held(&story, LEAKED), &worlds, LEAKED, &options).unwrap();
+    assert_eq!(again, report, "whatever is held in memory");
 }
 
 #[test]
@@ -554,6 +563,7 @@ fn a_live_key_is_investigated_from_rollups_and_its_own_commands() {
     assert!(!found.contains(&"still-usable"));
     assert!(report.rights.iter().any(|r| r.in_force.iter().any(|f| f.says == ["Admin on *"])), "{:?}", report.rights);
 
+    assert_eq!(compromise(&held(&story, ALICE), &worlds, ALICE, &options).unwrap(), report);
     let nobody = compromise(&story.commits, &worlds, "NQAKNOBODYEVERHADIT0", &options).unwrap();
     assert!(!nobody.known);
 }

@@ -158,7 +158,7 @@ pub fn list(rows: &[FactRow], with_changes: bool) -> Markup {
         ol.events {
             @for row in rows {
                 li {
-                    div.when { (show::moment(row.effective_at.0)) }
+                    div.when { (show::second(row.effective_at.0)) }
                     div.what {
                         p { (show::words(&row.summary)) @if row.outcome != "ok" { " " span.pill.revoked { (show::text(&row.outcome)) } } }
                         p.quiet.small {

@@ -8,10 +8,11 @@ use super::page::{self, Tab};
 use super::refused::Refused;
 use super::{Call, audit, key, picture, rotation, show, tree};
 use crate::api::Reply;
-use crate::audit::Stamp;
 use crate::audit::at::AsOf;
+use crate::audit::biography::uids_of;
 use crate::audit::compromise::{CompromiseOptions, CompromiseReport, compromise};
 use crate::audit::story::story;
+use crate::audit::{Held, Mention, Stamp};
 use crate::model::{Seq, Time, When};
 use maud::{Markup, html};
 
@@ -37,8 +38,12 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
         ..CompromiseOptions::at(AsOf::time(now))
     };
     let (report, story) = call.past(|history, worlds| {
-        let report = compromise(history, worlds, found.id.as_str(), &options)?;
-        Ok((report, story(history, &found, since, until.map_or(now, |until| until.min(now)))?))
+        let (live, evidence) = uids_of(found.id.as_str());
+        let terms =
+            [live, evidence].into_iter().flat_map(|uid| [Mention::Key(uid).term(), Mention::ActorKey(uid).term()]);
+        let held = Held::of(history, terms.collect())?;
+        let report = compromise(&held, worlds, found.id.as_str(), &options)?;
+        Ok((report, story(&held, &found, since, until.map_or(now, |until| until.min(now)))?))
     })?;
     let body = html! {
         p.crumbs { a href="/console/keys" { "Access keys" } " / " a href={ "/console/keys/" (found.id) } { (found.id) } " / " span { "Investigation" } }

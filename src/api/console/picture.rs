@@ -26,7 +26,7 @@ fn extent(count: u64, most: u64, max: u64) -> u64 {
 
 /// A radius that grows with the digits of a count.
 fn radius(count: u64) -> u32 {
-    3 + count.checked_ilog2().unwrap_or_default().min(10) / 2
+    4 + count.checked_ilog2().unwrap_or_default().min(10) / 2
 }
 
 /// The place of a moment between two.

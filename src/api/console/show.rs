@@ -36,6 +36,16 @@ pub fn moment(at: Time) -> Markup {
     html! { time datetime=(whole) title=(whole) { (short(at)) } }
 }
 
+/// `2026-11-26 04:53:12`: where the order of things matters.
+pub fn second(at: Time) -> Markup {
+    let whole = at.to_string();
+    let words = match (whole.get(..10), whole.get(11..19)) {
+        (Some(day), Some(time)) => format!("{day} {time}"),
+        _ => whole.clone(),
+    };
+    html! { time datetime=(whole) title=(whole) { (words) } }
+}
+
 /// `2026-11-26 04:53`
 pub fn short(at: Time) -> String {
     let whole = at.to_string();

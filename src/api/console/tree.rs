@@ -38,12 +38,12 @@ fn node(it: &Node, left: &mut usize) -> Markup {
                 @if let Some(owner) = &it.acts_as { " of " (show::text(owner)) }
                 " " (show::status_named(it.status))
                 @if !is_root { " " span class={ "pill " (class) } { (alive) } }
-                @if let Some(how) = &it.how { br; span.quiet.small { (show::moment(how.at.0)) " · event " (how.event) } }
+                @if let Some(how) = &it.how { br; span.quiet.small { (show::second(how.at.0)) " · event " (how.event) } }
                 @if !it.acts.is_empty() {
                     ul.acts-list {
                         @for act in it.acts.iter().take(ACTS_SHOWN) {
                             li {
-                                span.quiet.small { (show::moment(act.row.effective_at.0)) } " " (show::words(&act.row.summary))
+                                span.quiet.small { (show::second(act.row.effective_at.0)) } " " (show::words(&act.row.summary))
                                 @match act.stands {
                                     Some(true) => { " " span.pill.suspended { "stands" } }
                                     Some(false) => { " " span.quiet { "(undone)" } }
