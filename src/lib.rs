@@ -10,6 +10,8 @@ pub mod api;
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "s3s")]
 pub mod front;
 pub mod gate;

@@ -4,13 +4,15 @@
 
 use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
 use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, Outcome, OwnerName};
+use keyledger::model::bytes::Hex;
 use keyledger::model::{AccessKeyId, AccountId, Caller, Grant, GrantRole, OrgOwner, OrgSettings, OrgUid, Role, Time};
 use keyledger::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
 use keyledger::sys::{Clock, RealIo, SystemClock};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -146,16 +148,16 @@ impl Served {
         let target = format!("/api/v1{path}");
         let mut head = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in &headers {
-            head += &format!("{name}: {}\r\n", String::from_utf8_lossy(value));
+            write!(head, "{name}: {}\r\n", String::from_utf8_lossy(value)).unwrap();
         }
         if let Some(key) = key {
             let request = Request { method, target: target.as_bytes(), headers: &headers };
             let rules = Rules::service("keyledger", &[REGION]);
             let signer = Signer { access_key_id: key.id.as_str(), secret: key.secret.as_bytes(), rules };
-            let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-            head += &format!("authorization: {}\r\n", sign_headers(&request, &signer, &hash, now).unwrap());
+            let hash = Hex(&Sha256::digest(body)).to_string();
+            write!(head, "authorization: {}\r\n", sign_headers(&request, &signer, &hash, now).unwrap()).unwrap();
         }
-        head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        write!(head, "content-length: {}\r\nconnection: close\r\n\r\n", body.len()).unwrap();
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
@@ -451,8 +453,7 @@ fn body_for(path: &str) -> Value {
         "versions" => json!({ "document": READ_ALL }),
         "default-version" => json!({ "version": 1 }),
         _ if path.contains("inline-policies") => json!({ "document": READ_ALL }),
-        "{user}" => json!({ "path": "/x/" }),
-        "{group}" => json!({ "path": "/x/" }),
+        "{user}" | "{group}" => json!({ "path": "/x/" }),
         _ => json!({}),
     }
 }

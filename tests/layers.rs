@@ -23,6 +23,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("audit", &["state", "policy", "vault", "log", "model", "sys"]),
     ("evidence", &["state", "policy", "vault", "log", "model", "sys"]),
     ("api", &["ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log", "model", "sys"]),
+    // Beside `api`: whoever sends it something.
+    ("client", &["sigv4", "vault", "model", "sys"]),
     // Beside `api`: the S3 side of a storage node, without a writer.
     ("front", &["gate", "state", "sigv4", "vault", "model", "sys"]),
     // Needs a writer of its own, the first start and TLS: `api` has them.
@@ -30,8 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "node", "api", "ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log", "model",
-            "sys",
+            "node", "api", "client", "ledger", "gate", "audit", "evidence", "state", "policy", "vault", "sigv4", "log",
+            "model", "sys",
         ],
     ),
 ];
@@ -42,6 +44,7 @@ const HOMES: &[(&str, &str)] = &[
     ("memmap2", "log/map.rs"),
     ("rand", "ledger/fresh.rs"),
     ("clap", "cli/"),
+    ("ureq", "client/mod.rs"),
     ("unsafe", "log/map.rs"),
 ];
 

@@ -26,6 +26,9 @@ pub struct Global {
     /// The ledger's folder (or KEYLEDGER_DIR) [default: ./keyledger-data]
     #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     pub ledger: Option<PathBuf>,
+    /// Send changes to this server, signed with the AWS variables or profile (or KEYLEDGER_ENDPOINT)
+    #[arg(long, global = true, value_name = "URL", help_heading = EVERYWHERE)]
+    pub endpoint: Option<String>,
     /// One JSON object a line; fields are added, never renamed or removed
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,

@@ -6,7 +6,7 @@ use super::args::AtArgs;
 use super::key::{none_found, row};
 use super::print::{Cell, Paint, Table};
 use super::view::View;
-use super::{Context, Done, Exit, Failure};
+use super::{Context, Done, Exit, Failure, ordered};
 use crate::audit::rows::BucketRow;
 use crate::ledger::Command as Order;
 use crate::model::BucketName;
@@ -53,17 +53,12 @@ impl Bucket {
 
 fn change(cx: &mut Context, which: &Which, register: bool) -> Done {
     let bucket = BucketName::parse(&which.name)?;
-    let writing = cx.writing()?;
-    let org = writing.org(cx.global.org.as_deref())?;
-    let (org_uid, name) = (org.org, bucket.clone());
-    let (order, what) = if register {
-        (Order::RegisterBucket { org: org_uid, bucket: name }, "registered")
-    } else {
-        (Order::ForgetBucket { org: org_uid, bucket: name }, "forgotten")
+    let (name, what) = (bucket.clone(), if register { "registered" } else { "forgotten" });
+    let order = |org| {
+        if register { Order::RegisterBucket { org, bucket: name } } else { Order::ForgetBucket { org, bucket: name } }
     };
-    let wrote = writing.execute(order)?;
-    let view = View::of(&writing.state(), &org, writing.now());
-    wrote.say(cx, "bucket", bucket.as_str(), what, &BucketRow::of(&view, &bucket, register))
+    let (wrote, row) = ordered(cx, order, |view| Ok(BucketRow::of(view, &bucket, register)))?;
+    wrote.say(cx, "bucket", bucket.as_str(), what, &row)
 }
 
 impl List {

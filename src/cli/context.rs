@@ -46,6 +46,21 @@ impl Context {
         self.global.ledger.clone().or_else(from_env).unwrap_or_else(|| PathBuf::from(DEFAULT_DIR))
     }
 
+    /// The server that changes are sent to: --endpoint, else KEYLEDGER_ENDPOINT.
+    pub fn endpoint(&self) -> Option<String> {
+        let from_env = || std::env::var("KEYLEDGER_ENDPOINT").ok().filter(|url| !url.is_empty());
+        self.global.endpoint.clone().or_else(from_env)
+    }
+
+    /// # Errors
+    /// Exit 2 when a server was named on the command line for what is done in the ledger's folder.
+    fn only_here(&self, what: &str) -> Result<(), Failure> {
+        match &self.global.endpoint {
+            Some(_) => Err(Failure::usage(format!("{what} in the ledger's folder, so it takes no --endpoint"))),
+            None => Ok(()),
+        }
+    }
+
     /// The wall clock.
     pub fn now(&self) -> Time {
         Time(self.clock.now().wall_ns)
@@ -60,19 +75,21 @@ impl Context {
 
     /// The present, to read.
     pub fn reading(&mut self) -> Result<Reading, Failure> {
+        self.only_here("this reads")?;
         Reading::open(self)
     }
 
     /// A past moment, to read; the present without one.
     pub fn reading_at(&mut self, at: Option<&str>) -> Result<Reading, Failure> {
         match at {
-            Some(at) => Reading::open(self)?.at(self, at),
-            None => Reading::open(self),
+            Some(at) => self.reading()?.at(self, at),
+            None => self.reading(),
         }
     }
 
     /// The ledger, to write.
     pub fn writing(&mut self) -> Result<Writing, Failure> {
+        self.only_here("only the operator does this,")?;
         Writing::open(self)
     }
 }

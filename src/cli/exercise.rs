@@ -56,7 +56,7 @@ fn life(writing: &Writing, org: OrgUid) -> Result<(), Failure> {
     let wrote = writing.execute(Order::CreateKey { org, key: Box::new(key) })?;
     let Some(id) = wrote.key_made() else { return Err(Failure::usage("no key was made")) };
     say(&format!("created {id}\n"))?;
-    let key = AccessKeyId::parse(&id)?;
+    let key = AccessKeyId::parse(id)?;
     writing.execute(Order::LabelKey { key: key.clone(), label: "labelled".into() })?;
     say(&format!("labelled {id}\n"))?;
     writing.execute(Order::RevokeKey { key: key.clone() })?;

@@ -142,7 +142,11 @@ impl Failure {
             _ => Exit::Usage,
         };
         let failure = Self::of(exit, error);
-        if exit == Exit::Held { failure.hint("reading goes on meanwhile") } else { failure }
+        if exit == Exit::Held {
+            failure.hint("reading goes on meanwhile, and --endpoint URL sends changes to a server")
+        } else {
+            failure
+        }
     }
 }
 

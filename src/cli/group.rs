@@ -8,13 +8,14 @@ use super::input::{INPUT_BYTES_MAX, text_of};
 use super::key::none_found;
 use super::print::{Cell, Paint, Table, moment_or};
 use super::view::View;
-use super::{Context, Done, Exit};
+use super::{Context, Done, Exit, ordered};
 use crate::audit::rows::GroupRow;
 use crate::ledger::{Command as Order, Target};
 use crate::model::OrgUid;
 use crate::state::GroupRecord;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 #[derive(Debug, Subcommand)]
 pub enum Group {
@@ -145,9 +146,8 @@ impl Group {
             }
             Group::Delete(Delete { name }) => {
                 confirm(cx.global.yes, "deleting group", &name)?;
-                let writing = cx.writing()?;
-                let org = writing.org(cx.global.org.as_deref())?;
-                let wrote = writing.execute(Order::DeleteGroup { org: org.org, group: name.as_str().into() })?;
+                let group = name.as_str().into();
+                let (wrote, _) = ordered(cx, |org| Order::DeleteGroup { org, group }, |_| Ok(IgnoredAny))?;
                 wrote.say(cx, "group", &name, "deleted", &Gone { group_name: &name, deleted: true })
             }
         }
@@ -156,12 +156,8 @@ impl Group {
 
 /// Executes what `order` makes of the org, and says how the group is then.
 fn change(cx: &mut Context, name: &str, what: &str, order: impl FnOnce(OrgUid) -> Order) -> Done {
-    let writing = cx.writing()?;
-    let org = writing.org(cx.global.org.as_deref())?;
-    let wrote = writing.execute(order(org.org))?;
-    let view = View::of(&writing.state(), &org, writing.now());
-    let group = view.group(name)?;
-    wrote.say(cx, "group", name, what, &GroupRow::of(&view, &group))
+    let (wrote, row) = ordered(cx, order, |view| Ok(GroupRow::of(view, &*view.group(name)?)))?;
+    wrote.say(cx, "group", name, what, &row)
 }
 
 impl List {

@@ -17,6 +17,7 @@ mod clock;
 mod confirm;
 mod context;
 mod demo;
+mod desk;
 mod environment;
 mod exercise;
 mod exit;
@@ -31,6 +32,7 @@ mod policy;
 mod print;
 mod progress;
 mod reading;
+mod remote;
 mod repair;
 mod restore;
 mod serve;
@@ -47,9 +49,10 @@ use args::Global;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use context::Context;
+use desk::{Desk, ordered, ordered_key};
 use exit::{Done, Exit, Failure};
 use std::process::ExitCode;
-use writing::{Writing, Wrote};
+use writing::Wrote;
 
 /// Access keys as an event-sourced ledger: who made a key, what it could do, what it did, and is it dead.
 #[derive(Debug, Parser)]

@@ -6,7 +6,7 @@ use super::args::span;
 use super::key::none_found;
 use super::print::{Cell, Out, Paint, Table, counted};
 use super::view::{View, org_label};
-use super::{Context, Done, Exit, Wrote};
+use super::{Context, Done, Exit, Wrote, ordered};
 use crate::audit::rows::OrgRow;
 use crate::ledger::Command as Order;
 use crate::model::{AccountId, OrgOwner, OrgSettings};
@@ -94,6 +94,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    fn are_none(&self) -> bool {
+        let default = OrgSettings::default();
+        self.open_buckets.is_none() && self.over(&default) == default
+    }
+
     /// `before` with what was named.
     pub fn over(&self, before: &OrgSettings) -> OrgSettings {
         let mut after = before.clone();
@@ -158,6 +163,12 @@ impl Create {
 
 impl Update {
     fn run(self, cx: &mut Context) -> Done {
+        if cx.endpoint().is_some() && self.which.account.is_none() && self.settings.are_none() {
+            let alias = self.alias.as_deref().map(Into::into);
+            let order = |org| Order::SetOrgAlias { org, alias };
+            let (wrote, row) = ordered(cx, order, |view| Ok(OrgRow::of(view, &view.state)))?;
+            return wrote.say(cx, "org", &row.account_id, "changed", &row);
+        }
         let writing = cx.writing()?;
         let org = writing.org(self.which.named(cx))?;
         let after = self.settings.over(&org.settings);

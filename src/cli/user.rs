@@ -8,7 +8,7 @@ use super::input::{INPUT_BYTES_MAX, text_of};
 use super::key::{none_found, row};
 use super::print::{Cell, Out, Paint, Table, moment_or};
 use super::view::{View, org_label};
-use super::{Context, Done, Exit, Failure, Wrote};
+use super::{Context, Done, Exit, ordered};
 use crate::audit::rows::UserRow;
 use crate::ledger::{Command as Order, Target};
 use crate::model::{OrgUid, Role, Tags};
@@ -16,6 +16,7 @@ use crate::state::UserRecord;
 use clap::{Args, Subcommand};
 use compact_str::CompactString;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 #[derive(Debug, Subcommand)]
 pub enum User {
@@ -197,9 +198,8 @@ impl User {
             }
             User::Delete(Delete { name }) => {
                 confirm(cx.global.yes, "deleting user", &name)?;
-                let writing = cx.writing()?;
-                let org = writing.org(cx.global.org.as_deref())?;
-                let wrote = writing.execute(Order::DeleteUser { org: org.org, user: name.as_str().into() })?;
+                let user = name.as_str().into();
+                let (wrote, _) = ordered(cx, |org| Order::DeleteUser { org, user }, |_| Ok(IgnoredAny))?;
                 wrote.say(cx, "user", &name, "deleted", &Gone { user_name: &name, deleted: true })
             }
         }
@@ -214,15 +214,8 @@ struct Gone<'a> {
 
 /// Executes what `order` makes of the org, and says how the user is then.
 fn change(cx: &mut Context, name: &str, what: &str, order: impl FnOnce(OrgUid) -> Order) -> Done {
-    let writing = cx.writing()?;
-    let org = writing.org(cx.global.org.as_deref())?;
-    let wrote = writing.execute(order(org.org))?;
-    said(cx, &wrote, &View::of(&writing.state(), &org, writing.now()), name, what)
-}
-
-fn said(cx: &mut Context, wrote: &Wrote, view: &View, name: &str, what: &str) -> Result<Exit, Failure> {
-    let user = view.user(name)?;
-    wrote.say(cx, "user", name, what, &UserRow::of(view, &user))
+    let (wrote, row) = ordered(cx, order, |view| Ok(UserRow::of(view, &*view.user(name)?)))?;
+    wrote.say(cx, "user", name, what, &row)
 }
 
 impl Create {

@@ -5,12 +5,14 @@
 use super::context::Context;
 use super::exit::{Done, Exit, Failure};
 use super::view::live_org_named;
-use crate::ledger::{Command, InitOptions, Ledger, LedgerOptions, OsDice, Outcome, Ticket};
+use crate::ledger::{Command, Done as LedgerDone, InitOptions, Ledger, LedgerOptions, OsDice, Outcome, Ticket};
 use crate::log::LogReader;
 use crate::model::{Caller, Time};
 use crate::state::{OrgRecord, State};
 use crate::vault::{Rekeyed, SecretKey, VaultKey, VaultKeySource};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,9 +85,7 @@ impl Writing {
     /// # Errors
     /// Exit 4 when a rule said no, 6 when it is unknown what became of it.
     pub fn execute(&self, command: Command) -> Result<Wrote, Failure> {
-        let done = self.ledger.execute_blocking(&self.caller, command, None)?;
-        let changed = !matches!(done.outcome, Outcome::Nothing);
-        Ok(Wrote { seq: changed.then_some(done.seq.0), outcome: done.outcome })
+        Ok(Wrote::here(self.ledger.execute_blocking(&self.caller, command, None)?))
     }
 
     /// Hands a command in; commands are done in the order they were handed in.
@@ -126,8 +126,14 @@ impl Drop for Writing {
 /// What a command did.
 #[derive(Debug)]
 pub struct Wrote {
-    outcome: Outcome,
+    /// The commit; none when nothing was appended.
     seq: Option<u64>,
+    key_made: Option<String>,
+    secret: Option<SecretKey>,
+    /// There was a secret, in an answer that never came.
+    secret_is_lost: bool,
+    /// What a server told of the target.
+    told: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -142,7 +148,38 @@ struct Said<'a, T: Serialize> {
 
 impl Wrote {
     pub fn nothing() -> Self {
-        Self { outcome: Outcome::Nothing, seq: None }
+        Self { seq: None, key_made: None, secret: None, secret_is_lost: false, told: None }
+    }
+
+    fn here(done: LedgerDone) -> Self {
+        let LedgerDone { seq, mut outcome, .. } = done;
+        let changed = !matches!(outcome, Outcome::Nothing);
+        let key_made = match &outcome {
+            Outcome::KeyCreated(made) | Outcome::KeyRotated { new: made, .. } => Some(made.access_key_id.to_string()),
+            _ => None,
+        };
+        let secret = outcome.take_secret();
+        Self { seq: changed.then_some(seq.0), key_made, secret, ..Self::nothing() }
+    }
+
+    /// What a server says it did.
+    pub fn there(seq: Option<u64>, secret: Option<SecretKey>, secret_is_lost: bool, told: Value) -> Self {
+        let key_made = told["access_key_id"].as_str().map(str::to_owned);
+        Self { seq, key_made, secret, secret_is_lost, told: Some(told) }
+    }
+
+    /// What a server told of the target.
+    ///
+    /// # Errors
+    /// Exit 2 when that is not what this version knows.
+    pub fn told<R: DeserializeOwned>(&self) -> Result<R, Failure> {
+        let told = self.told.clone().unwrap_or_default();
+        serde_json::from_value(told)
+            .map_err(|error| Failure::usage(format!("it was done, and the answer is strange: {error}")))
+    }
+
+    pub fn secret_is_lost(&self) -> bool {
+        self.secret_is_lost
     }
 
     /// This, or when it changed nothing, the other.
@@ -160,16 +197,13 @@ impl Wrote {
     }
 
     /// The id of the key that was made.
-    pub fn key_made(&self) -> Option<String> {
-        match &self.outcome {
-            Outcome::KeyCreated(made) | Outcome::KeyRotated { new: made, .. } => Some(made.access_key_id.to_string()),
-            _ => None,
-        }
+    pub fn key_made(&self) -> Option<&str> {
+        self.key_made.as_deref()
     }
 
     /// The secret, once.
     pub fn take_secret(&mut self) -> Option<SecretKey> {
-        self.outcome.take_secret()
+        self.secret.take()
     }
 
     /// Says what was done, or shows how it is now.

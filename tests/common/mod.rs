@@ -127,7 +127,9 @@ impl Ran {
 /// The program without the environment of whoever runs the tests.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyledger"));
-    for name in ["KEYLEDGER_DIR", "NO_COLOR", "RUST_LOG", "CLICOLOR_FORCE"] {
+    let aws = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION"];
+    let own = ["KEYLEDGER_DIR", "KEYLEDGER_ENDPOINT", "NO_COLOR", "RUST_LOG", "CLICOLOR_FORCE"];
+    for name in own.into_iter().chain(aws) {
         command.env_remove(name);
     }
     command

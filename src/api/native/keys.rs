@@ -355,8 +355,7 @@ fn made(call: &Call<'_>, done: &Done) -> Result<Answer, Problem> {
             (made.access_key_id.to_string(), made.secret.as_ref())
         }
         Outcome::SecretRotated { secret, .. } => (call.name("key").to_owned(), secret.as_ref()),
-        // An import of what is there already.
-        _ => (call.body::<ImportKey>()?.access_key_id, None),
+        _ => return Err(Problem::failed()),
     };
     let view = call.newest();
     let key = view.key(&id).ok_or_else(Problem::gone_meanwhile)?;

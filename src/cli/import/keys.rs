@@ -3,11 +3,11 @@
 //! A key at a time, each its own commit; what cannot be taken is named by its line, and the rest goes in. Secrets are read from
 //! the file alone, wiped after use, and never in a message.
 
+use crate::cli::Desk;
 use crate::cli::args::grant;
 use crate::cli::input::{INPUT_BYTES_MAX, rows, text_of};
 use crate::cli::print::{Cell, Paint, Table, grouped};
 use crate::cli::progress::Progress;
-use crate::cli::writing::Writing;
 use crate::cli::{Context, Done, Exit, Failure};
 use crate::ledger::command::OwnerName;
 use crate::ledger::{Command, CreateAccessKey, ImportAccessKey};
@@ -63,8 +63,8 @@ impl Keys {
     pub fn run(self, cx: &mut Context) -> Done {
         let text = Zeroizing::new(text_of(cx.io.as_ref(), &self.file, INPUT_BYTES_MAX)?);
         let rows = rows(&text, &COLUMNS)?;
-        let writing = cx.writing()?;
-        let org = writing.org(cx.global.org.as_deref())?.org;
+        let desk = Desk::open(cx)?;
+        let org = desk.org(cx.global.org.as_deref())?;
         let bar = Progress::count("importing", rows.len() as u64);
         let mut totals = Totals::default();
         let mut table = Table::new(&["line", "access key id", "result", "reason"]);
@@ -72,7 +72,7 @@ impl Keys {
             bar.at(at as u64);
             totals.records += 1;
             let id = fields[0].clone().unwrap_or_default();
-            let taken = self.take(&writing, org, fields);
+            let taken = self.take(&desk, org, fields);
             let (result, reason) = match taken {
                 Ok(true) => ("imported", None),
                 Ok(false) => ("unchanged", None),
@@ -106,7 +106,7 @@ impl Keys {
     }
 
     /// Imports one key; whether anything changed.
-    fn take(&self, writing: &Writing, org: OrgUid, fields: Vec<Option<String>>) -> Result<bool, Failure> {
+    fn take(&self, desk: &Desk, org: OrgUid, fields: Vec<Option<String>>) -> Result<bool, Failure> {
         let Ok(fields) = <[Option<String>; COLUMNS.len()]>::try_from(fields) else {
             return Err(Failure::usage("not all columns are there"));
         };
@@ -134,11 +134,11 @@ impl Keys {
             ..CreateAccessKey::default()
         };
         let import = ImportAccessKey { access_key_id: id.clone(), secret: Arc::new(secret), key };
-        let wrote = writing.execute(Command::ImportKey { org, key: Box::new(import) })?;
+        let wrote = desk.execute(Command::ImportKey { org, key: Box::new(import) })?;
         let inactive =
             |text: &str| ["inactive", "suspended", "disabled"].iter().any(|word| text.eq_ignore_ascii_case(word));
         if status.is_some_and(|status| inactive(&status)) {
-            writing.execute(Command::SuspendKey { key: id })?;
+            desk.execute(Command::SuspendKey { key: id })?;
         }
         Ok(wrote.changed())
     }

@@ -3,14 +3,11 @@
 //! Those that stop a leak (suspend, revoke, flag) ask nothing; delete destroys the secret, so it asks.
 
 use super::create::{moment, show_once};
-use crate::audit::rows::KeyRow;
 use crate::cli::args::{grant, span, tag, tags, version};
 use crate::cli::confirm::confirm;
-use crate::cli::view::View;
-use crate::cli::{Context, Done, Failure, Writing, Wrote};
+use crate::cli::{Context, Done, ordered_key};
 use crate::ledger::{Command as Order, Target};
 use crate::model::{AccessKeyId, Grant, Tags};
-use crate::state::KeyRecord;
 use clap::{ArgAction, Args};
 use compact_str::CompactString;
 
@@ -156,21 +153,10 @@ fn grace(text: &str) -> Result<i64, String> {
     crate::model::time::duration_ns(text).ok_or_else(|| "expected a length of time such as 24h or 0s".to_owned())
 }
 
-/// Executes `order` and gives the view of the key's org with the key in it.
-fn executed(writing: &Writing, id: &AccessKeyId, order: Order) -> Result<(Wrote, View, KeyRecord), Failure> {
-    let wrote = writing.execute(order)?;
-    let state = writing.state();
-    let gone = || Failure::nothing(format!("there is no key `{id}` here"));
-    let key = state.key(id.as_str()).ok_or_else(gone)?;
-    let org = state.org(key.org).cloned().ok_or_else(gone)?;
-    Ok((wrote, View::of(&state, &org, writing.now()), key))
-}
-
 /// Executes `order` and says how the key is then.
 fn change(cx: &mut Context, id: &AccessKeyId, what: &str, order: Order) -> Done {
-    let writing = cx.writing()?;
-    let (wrote, view, key) = executed(&writing, id, order)?;
-    wrote.say(cx, "key", id.as_str(), what, &KeyRow::of(&view, &key))
+    let (wrote, key) = ordered_key(cx, id, |_| order)?;
+    wrote.say(cx, "key", id.as_str(), what, &key.row)
 }
 
 impl Which {
@@ -233,21 +219,17 @@ impl Grants {
 
 impl Attach {
     pub fn run(self, cx: &mut Context, attach: bool) -> Done {
-        let writing = cx.writing()?;
         let id = self.key.id;
-        let named = writing.state().key(id.as_str()).map(|key| key.org);
-        let org = match named {
-            Some(org) => org,
-            None => writing.org(cx.global.org.as_deref())?.org,
-        };
         let (policy, target) = (self.policy.as_str().into(), Target::Key(id.clone()));
-        let order = if attach {
-            Order::AttachPolicy { org, policy, to: target }
-        } else {
-            Order::DetachPolicy { org, policy, from: target }
+        let order = |org| {
+            if attach {
+                Order::AttachPolicy { org, policy, to: target }
+            } else {
+                Order::DetachPolicy { org, policy, from: target }
+            }
         };
-        let (wrote, view, key) = executed(&writing, &id, order)?;
-        wrote.say(cx, "key", id.as_str(), "changed", &KeyRow::of(&view, &key))
+        let (wrote, key) = ordered_key(cx, &id, order)?;
+        wrote.say(cx, "key", id.as_str(), "changed", &key.row)
     }
 }
 
@@ -280,11 +262,9 @@ impl Rotate {
         } else {
             Order::RotateKey { key, grace_ns: self.grace, expires_at }
         };
-        let writing = cx.writing()?;
-        let (mut wrote, view, key) = executed(&writing, &self.key.id, order)?;
         // By pair, what was made is the successor.
-        let made = wrote.key_made().and_then(|id| view.key(&id)).unwrap_or(key);
-        show_once(cx, &view, &made, &mut wrote)
+        let (mut wrote, key) = ordered_key(cx, &self.key.id, |_| order)?;
+        show_once(cx, &key, &mut wrote)
     }
 }
 

@@ -7,14 +7,13 @@
 
 use super::row::print_detail;
 use crate::api::OnceShown;
-use crate::audit::rows::KeyFacts;
+use crate::audit::rows::{KeyDetail, KeyFacts};
 use crate::cli::args::{grant, span, tag, tags, when};
-use crate::cli::view::View;
-use crate::cli::{Context, Done, Exit, Failure, Wrote};
+use crate::cli::desk::key_here;
+use crate::cli::{Context, Desk, Done, Exit, Failure, Wrote};
 use crate::ledger::command::OwnerName;
 use crate::ledger::{Command as Order, CreateAccessKey};
 use crate::model::{BucketName, Grant, Time, When};
-use crate::state::KeyRecord;
 use clap::Args;
 use compact_str::CompactString;
 use serde::Serialize;
@@ -59,7 +58,7 @@ struct MadeRow<'a> {
     /// Null when the answer is repeated.
     secret_access_key: Option<OnceShown<'a>>,
     #[serde(flatten)]
-    facts: KeyFacts,
+    facts: &'a KeyFacts,
     changed: bool,
     seq: Option<u64>,
 }
@@ -87,13 +86,12 @@ impl Create {
             default_allow: self.default_allow,
             expires_at,
         };
-        let writing = cx.writing()?;
-        let org = writing.org(cx.global.org.as_deref())?;
-        let mut wrote = writing.execute(Order::CreateKey { org: org.org, key: Box::new(key) })?;
-        let view = View::of(&writing.state(), &org, writing.now());
-        let Some(id) = wrote.key_made() else { return Err(Failure::usage("no key was made")) };
-        let Some(record) = view.key(&id) else { return Err(Failure::usage("the new key is not there")) };
-        show_once(cx, &view, &record, &mut wrote)
+        let desk = Desk::open(cx)?;
+        let org = desk.org(cx.global.org.as_deref())?;
+        let mut wrote = desk.execute(Order::CreateKey { org, key: Box::new(key) })?;
+        let Some(id) = wrote.key_made().map(str::to_owned) else { return Err(Failure::usage("no key was made")) };
+        let detail = desk.row(&wrote, |writing| key_here(writing, &id))?;
+        show_once(cx, &detail, &mut wrote)
     }
 }
 
@@ -106,34 +104,40 @@ pub fn moment(text: &str, now: Time) -> Result<Time, Failure> {
 }
 
 /// Shows a key with its new secret, this once.
-pub fn show_once(cx: &mut Context, view: &View, key: &KeyRecord, wrote: &mut Wrote) -> Done {
+pub fn show_once(cx: &mut Context, key: &KeyDetail, wrote: &mut Wrote) -> Done {
     let secret = wrote.take_secret();
+    let id = key.row.access_key_id.as_str();
     if cx.out.json {
         let row = MadeRow {
-            access_key_id: key.id.as_str(),
+            access_key_id: id,
             secret_access_key: secret.as_ref().map(OnceShown),
-            facts: KeyFacts::of(view, key),
+            facts: &key.row.facts,
             changed: wrote.changed(),
             seq: wrote.seq(),
         };
-        unlost(cx.out.json_once(&row), key)?;
-        return Ok(Exit::Done);
+        unlost(cx.out.json_once(&row), id)?;
+    } else {
+        print_detail(&mut cx.out, key)?;
+        if let Some(secret) = &secret {
+            let shown = cx.out.secret_line("secret access key  ", secret.expose_secret());
+            unlost(shown, id)?;
+            cx.note("the secret is shown this once; keep it now");
+        }
     }
-    print_detail(&mut cx.out, view, key)?;
-    if let Some(secret) = &secret {
-        let shown = cx.out.secret_line("secret access key  ", secret.expose_secret());
-        unlost(shown, key)?;
-        cx.note("the secret is shown this once; keep it now");
+    if wrote.secret_is_lost() {
+        cx.note(
+            "the answer with the secret was lost on its way, and it is not shown again: rotate the key or delete it",
+        );
     }
     Ok(Exit::Done)
 }
 
 /// A closed pipe is no error, but a secret that nobody saw is lost, which somebody should know.
-fn unlost(shown: Result<(), Failure>, key: &KeyRecord) -> Result<(), Failure> {
+fn unlost(shown: Result<(), Failure>, id: &str) -> Result<(), Failure> {
     if let Err(failure) = &shown
         && failure.is_silent()
     {
-        eprintln!("keyledger: the secret of `{}` was made but nobody read it; rotate or delete the key", key.id);
+        eprintln!("keyledger: the secret of `{id}` was made but nobody read it; rotate or delete the key");
     }
     shown
 }

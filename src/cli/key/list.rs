@@ -1,7 +1,7 @@
 //! `key list` and `key show`.
 
 use super::row::{grants, last_used, none_found, owner, print_detail, status_cell};
-use crate::audit::rows::KeyRow;
+use crate::audit::rows::{KeyDetail, KeyRow};
 use crate::cli::args::AtArgs;
 use crate::cli::print::{Cell, Paint, Table, moment_or};
 use crate::cli::view::View;
@@ -126,7 +126,7 @@ impl Show {
                 cx.out.line("")?;
             }
             found += 1;
-            print_detail(&mut cx.out, view, &key)?;
+            print_detail(&mut cx.out, &KeyDetail::of(view, &key))?;
         }
         if found == 0 {
             let id = excerpt(&self.id, 128);

@@ -1,11 +1,11 @@
 //! `policy attach` and `policy detach`.
 
 use crate::cli::view::View;
-use crate::cli::{Context, Done};
+use crate::cli::{Context, Done, ordered};
 use crate::ledger::{Command as Order, Target};
 use crate::model::AccessKeyId;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Args)]
 pub struct Attach {
@@ -36,6 +36,12 @@ struct AttachedRow<'a> {
     account_id: String,
 }
 
+/// Of a holder's row: whose it is.
+#[derive(Deserialize)]
+struct Account {
+    account_id: String,
+}
+
 impl Attach {
     pub fn run(self, cx: &mut Context, attach: bool) -> Done {
         let HolderArgs { user, group, key } = &self.holder;
@@ -45,23 +51,24 @@ impl Attach {
             (_, _, Some(key)) => (Target::Key(AccessKeyId::parse(key)?), key),
             _ => return Err(crate::cli::Failure::usage("name one of --user, --group and --key")),
         };
-        let writing = cx.writing()?;
-        let org = writing.org(cx.global.org.as_deref())?;
-        let (org_uid, policy) = (org.org, self.policy.as_str().into());
-        let (order, what) = if attach {
-            (Order::AttachPolicy { org: org_uid, policy, to: target }, format!("attached to {name}"))
-        } else {
-            (Order::DetachPolicy { org: org_uid, policy, from: target }, format!("detached from {name}"))
+        let policy = self.policy.as_str().into();
+        let what = if attach { format!("attached to {name}") } else { format!("detached from {name}") };
+        let order = |org| {
+            if attach {
+                Order::AttachPolicy { org, policy, to: target }
+            } else {
+                Order::DetachPolicy { org, policy, from: target }
+            }
         };
-        let wrote = writing.execute(order)?;
-        let view = View::of(&writing.state(), &org, writing.now());
+        let here = |view: &View| Ok(Account { account_id: view.org.account.to_string() });
+        let (wrote, Account { account_id }) = ordered(cx, order, here)?;
         let row = AttachedRow {
             policy: &self.policy,
             user: user.as_deref(),
             group: group.as_deref(),
             key: key.as_deref(),
             attached: attach,
-            account_id: view.org.account.to_string(),
+            account_id,
         };
         wrote.say(cx, "policy", &self.policy, &what, &row)
     }

@@ -11,8 +11,7 @@ mod version;
 use super::args::{tag, tags};
 use super::confirm::confirm;
 use super::input::{INPUT_BYTES_MAX, text_of};
-use super::view::View;
-use super::{Context, Done, Exit};
+use super::{Context, Done, Exit, ordered};
 use crate::audit::rows::PolicyRow;
 use crate::ledger::Command as Order;
 use crate::model::text::excerpt;
@@ -21,6 +20,7 @@ use crate::policy::{Document, DocumentKind};
 use clap::{Args, Subcommand};
 use compact_str::CompactString;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 #[derive(Debug, Subcommand)]
 pub enum Policy {
@@ -150,10 +150,8 @@ impl Policy {
             }
             Policy::Delete(Delete { name, force }) => {
                 confirm(cx.global.yes, "deleting policy", &name)?;
-                let writing = cx.writing()?;
-                let org = writing.org(cx.global.org.as_deref())?;
                 let policy = name.as_str().into();
-                let wrote = writing.execute(Order::DeletePolicy { org: org.org, policy, force })?;
+                let (wrote, _) = ordered(cx, |org| Order::DeletePolicy { org, policy, force }, |_| Ok(IgnoredAny))?;
                 wrote.say(cx, "policy", &name, "deleted", &Gone { policy_name: &name, deleted: true })
             }
         }
@@ -162,12 +160,8 @@ impl Policy {
 
 /// Executes what `order` makes of the org, and says how the policy is then.
 fn change(cx: &mut Context, name: &str, what: &str, order: impl FnOnce(OrgUid) -> Order) -> Done {
-    let writing = cx.writing()?;
-    let org = writing.org(cx.global.org.as_deref())?;
-    let wrote = writing.execute(order(org.org))?;
-    let view = View::of(&writing.state(), &org, writing.now());
-    let policy = view.policy(name)?;
-    wrote.say(cx, "policy", name, what, &PolicyRow::of(&view, &policy))
+    let (wrote, row) = ordered(cx, order, |view| Ok(PolicyRow::of(view, &*view.policy(name)?)))?;
+    wrote.say(cx, "policy", name, what, &row)
 }
 
 impl Check {
