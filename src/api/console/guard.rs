@@ -62,12 +62,12 @@ pub fn is_token(token: &str, form: &Form) -> Result<(), Refused> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use hyper::header::{HeaderMap, HeaderName, HeaderValue};
     use std::net::SocketAddr;
 
-    fn incoming(peer: &str, tls: Option<&'static str>, headers: &[(&'static str, &str)]) -> Incoming {
+    pub fn incoming(peer: &str, tls: Option<&'static str>, headers: &[(&'static str, &str)]) -> Incoming {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());

@@ -2,7 +2,7 @@
 //!
 //! Not here: pages.
 
-use crate::api::Api;
+use crate::api::{Api, Incoming};
 use crate::model::text::Shown;
 use crate::model::{Grant, GrantRole, KeyOwner, KeyUid, Time};
 use crate::state::{KeyRecord, KeyStatus, State};
@@ -257,13 +257,18 @@ pub fn bytes(number: u64) -> String {
 }
 
 /// Where the storage answers, for what a person pastes into a shell: only what can stand there safely.
-pub fn endpoint(api: &Api, incoming: &crate::api::Incoming) -> String {
+pub fn endpoint(api: &Api, incoming: &Incoming) -> String {
     if let Some(set) = api.console.s3_endpoint.get() {
         return set.clone();
     }
     if let Some(url) = &api.options.public_url {
         return url.clone();
     }
+    own_address(incoming)
+}
+
+/// The address that a request was sent to, unless something in it could mean something to a shell.
+fn own_address(incoming: &Incoming) -> String {
     let scheme = if incoming.tls.is_some() { "https" } else { "http" };
     let is_plain = |host: &&str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b));
     let host = incoming.header("host").filter(is_plain).filter(|host| !host.is_empty() && host.len() <= 255);
@@ -283,6 +288,20 @@ mod tests {
         );
         assert_eq!(length(3 * DAY_NS), "3 d");
         assert_eq!(short(Time::from_seconds(0)), "1970-01-01 00:00");
+    }
+
+    #[test]
+    fn a_host_that_could_mean_something_to_a_shell_is_not_repeated() {
+        use super::super::guard::tests::incoming;
+        let of = |host: &str| own_address(&incoming("127.0.0.1", None, &[("host", host)]));
+        assert_eq!(of("[::1]:9400"), "http://[::1]:9400");
+        assert_eq!(
+            own_address(&incoming("192.0.2.7", Some("1.3"), &[("host", "keys.example.com")])),
+            "https://keys.example.com"
+        );
+        for bad in ["x';id;'", "$(id)", "a b", "\"", "", "user@host"] {
+            assert_eq!(of(bad), "http://127.0.0.1:9400", "{bad}");
+        }
     }
 
     #[test]

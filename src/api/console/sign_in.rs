@@ -179,14 +179,39 @@ pub async fn out(call: &Call<'_>) -> Result<Reply, Refused> {
 
 /// Gives the browser a cookie for as long as it runs.
 fn set_cookie(reply: &mut Reply, api: &Api, incoming: &Incoming, name: &str, value: &str) {
-    let by_proxy = api.options.public_url.as_deref().and_then(|url| url.strip_prefix("https://"));
-    let is_secure = incoming.tls.is_some() || (by_proxy.is_some() && by_proxy == incoming.header("host"));
+    let is_secure = is_secure(incoming, api.options.public_url.as_deref());
     let secure = if is_secure { "; Secure" } else { "" };
     add_cookie(reply, &format!("{name}={value}; Path=/console; HttpOnly; SameSite=Strict{secure}"));
+}
+
+/// Whether the browser speaks TLS: to us, or to the proxy before us.
+fn is_secure(incoming: &Incoming, public_url: Option<&str>) -> bool {
+    let by_proxy = public_url.and_then(|url| url.strip_prefix("https://"));
+    incoming.tls.is_some() || (by_proxy.is_some() && by_proxy == incoming.header("host"))
 }
 
 fn add_cookie(reply: &mut Reply, cookie: &str) {
     if let Ok(value) = HeaderValue::from_str(cookie) {
         reply.headers_mut().append(SET_COOKIE, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::tests::incoming;
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_secure_where_the_browser_speaks_tls() {
+        let host = [("host", "keys.example.com")];
+        let public = Some("https://keys.example.com");
+        assert!(is_secure(&incoming("192.0.2.7", Some("1.3"), &host), None));
+        assert!(is_secure(&incoming("127.0.0.1", None, &host), public), "a proxy stands before us");
+        assert!(
+            !is_secure(&incoming("127.0.0.1", None, &[("host", "127.0.0.1:9400")]), public),
+            "asked beside the proxy"
+        );
+        assert!(!is_secure(&incoming("127.0.0.1", None, &host), Some("http://keys.example.com")));
+        assert!(!is_secure(&incoming("127.0.0.1", None, &[]), None));
     }
 }
