@@ -637,3 +637,62 @@ fn events_come_as_they_are_recorded_and_go_on_where_a_client_left_off() {
     served.stop();
     while again.next().is_some() {}
 }
+
+#[test]
+fn a_storage_nodes_key_tells_what_it_saw_once_and_does_nothing_else() {
+    let served = Served::start();
+    let root = &served.one.root;
+    let document = READ_ALL.replace("Read*", "Report*");
+    served.ask(root, "POST", "/policies", &json!({ "policy_name": "node", "document": document })).done();
+    let made = served.ask(root, "POST", "/keys", &json!({ "policies": ["node"] })).done();
+    let id = AccessKeyId::parse(made["access_key_id"].as_str().unwrap()).unwrap();
+    let node = Key { id, secret: made["secret_access_key"].as_str().unwrap().to_owned() };
+
+    assert_eq!(served.ask(&node, "PUT", "/node/buckets/photos", &Value::Null).done()["registered"], true);
+    assert_eq!(served.get(root, "/buckets/photos").done()["bucket"], "photos");
+    let at = "2026-11-26T06:00:00Z";
+    let tuple = |count: u64| {
+        json!({
+            "secret_version": 1, "service": "s3", "region": "us-east-1", "bucket": "photos", "action_class": "read",
+            "source_ip": "203.0.113.7", "user_agent": "rclone", "signature": "header", "outcome": "ok",
+            "count": count, "bytes_in": 0, "bytes_out": 9, "first_at": at, "last_at": at,
+        })
+    };
+    let report = |batch: u64, count: u64| {
+        json!({
+            "node": "node-1", "batch": batch, "applied_seq": 7, "dropped": 2,
+            "usage": [
+                { "access_key_id": root.id.as_str(), "tuples": [tuple(count)] },
+                { "access_key_id": served.other.root.id.as_str(), "tuples": [tuple(40)] },
+            ],
+            "attempts": [{
+                "access_key_id": node.id.as_str(), "status": "Revoked", "source_ip": "203.0.113.8", "user_agent": "x",
+                "count": 3, "first_at": at, "last_at": at,
+            }],
+        })
+    };
+    let told = |body: &Value| served.ask(&node, "POST", "/node/reports", body);
+    let first = told(&report(1, 5)).done();
+    let again = told(&report(1, 5)).done();
+    assert_eq!((&again["replayed"], &again["seq"]), (&json!(true), &first["seq"]));
+    assert_eq!(told(&report(1, 6)).problem(), (409, "idempotency-conflict".into()));
+    let log = served.get(root, "/audit/log?kind=usage-rolled-up&address=203.0.113.7").done();
+    assert_eq!(log["items"].as_array().unwrap().len(), 1, "it was written once: {log}");
+    assert_eq!(log["items"][0]["actor"]["kind"], "node");
+    let theirs = served.get(&served.other.root, "/audit/log?address=203.0.113.7").done();
+    assert_eq!(theirs["items"], json!([]), "of keys of another org nothing is written");
+    let nodes = served.get(root, "/node/reports").done();
+    assert_eq!((&nodes["items"][0]["node"], &nodes["items"][0]["applied_seq"]), (&json!("node-1"), &json!(7)));
+    assert_eq!(served.get(&served.other.root, "/node/reports").done()["items"], json!([]));
+
+    for (method, path) in [("GET", "/keys"), ("GET", "/audit/log"), ("GET", "/node/reports"), ("PUT", "/buckets/mine")]
+    {
+        assert_eq!(served.ask(&node, method, path, &Value::Null).problem(), (403, "forbidden".into()), "{path}");
+    }
+    let create = json!({ "label": "x" });
+    assert_eq!(served.ask(&node, "POST", "/keys", &create).problem(), (403, "forbidden".into()));
+    assert_eq!(served.ask(root, "POST", "/node/reports", &report(2, 1)).problem(), (403, "forbidden".into()));
+    served.ask(&node, "DELETE", "/node/buckets/photos", &Value::Null).done();
+    let bad = json!({ "node": "a b", "batch": 1, "applied_seq": 1 });
+    assert_eq!(told(&bad).problem(), (400, "invalid-input".into()));
+}

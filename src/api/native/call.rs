@@ -15,7 +15,7 @@ use super::table::Names;
 use crate::audit::rows::View;
 use crate::ledger::{Command, Done, Outcome, Token};
 use crate::model::text::excerpt;
-use crate::model::{AccessKeyId, OrgUid, Seq, Time, When};
+use crate::model::{AccessKeyId, OrgUid, Principal, Seq, Time, When};
 use crate::state::{OrgRecord, State};
 use crate::vault::SecretKey;
 use bytes::Bytes;
@@ -235,6 +235,17 @@ impl<'a> Call<'a> {
                 .map_err(|invalid| Problem::invalid("Keyledger-Reason", invalid.expected))?;
             caller.reason = Some(reason.into());
         }
+        Ok(self.api.ledger.execute(&caller, command, token).await?)
+    }
+
+    /// Orders a command in the name of a storage node, which the caller's key is.
+    ///
+    /// # Errors
+    /// What the ledger refuses.
+    pub async fn report(&self, command: Command, token: Option<&str>) -> Result<Done, Problem> {
+        let mut caller = self.signed.caller.clone();
+        caller.principal = Principal::Node { name: self.signed.key.id.as_str().into() };
+        let token = token.map(Token::parse).transpose()?;
         Ok(self.api.ledger.execute(&caller, command, token).await?)
     }
 

@@ -19,6 +19,7 @@ mod call;
 mod events;
 mod groups;
 mod keys;
+mod node;
 mod openapi;
 mod org;
 mod page;
@@ -56,6 +57,7 @@ const STREAMS_MAX: usize = 256;
 pub struct Kept {
     digs: Semaphore,
     streams: Arc<Semaphore>,
+    nodes: node::Nodes,
     /// In cursors that no other process understands.
     epoch: String,
 }
@@ -66,6 +68,7 @@ impl Kept {
         Self {
             epoch: Hex(&hash.as_bytes()[..4]).to_string(),
             digs: Semaphore::new(DIGS_MAX),
+            nodes: node::Nodes::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
@@ -132,6 +135,10 @@ async fn asked(
             Sight::Own(_) => return Err(Problem::forbidden("a Member sees its own access keys only")),
             sight @ Sight::Org => sight,
         },
+        Does::Report { action, .. } => {
+            rights::may_report(&signed.state, &signed.key, &signed.caller, action, signed.now)?;
+            Sight::Org
+        }
         Does::Change { .. } | Does::Document => Sight::Org,
     };
     let state = match query.number("min_seq") {
@@ -149,6 +156,11 @@ async fn asked(
         Does::Change { command, shows } => {
             let command = command(&call)?;
             let done = call.order(command).await?;
+            Asked::Answer(shows(&call, &done)?)
+        }
+        Does::Report { command, shows, .. } => {
+            let command = command(&call)?;
+            let done = call.report(command, node::token(&call)?.as_deref()).await?;
             Asked::Answer(shows(&call, &done)?)
         }
         Does::Stream { action } => Asked::Stream(events::reply(&call, action)?),

@@ -60,7 +60,7 @@ fn of(schema: SchemaOf, generator: &mut SchemaGenerator) -> Value {
 fn operation(route: &Route, problem: &Value, generator: &mut SchemaGenerator) -> Value {
     let mut parameters: Vec<Value> = path_names(route.path).map(|name| in_path(name, route)).collect();
     parameters.extend(route.params().map(in_query));
-    if route.is_change() {
+    if matches!(route.does, Does::Change { .. }) {
         let key = json!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$" });
         let about = "Makes a retry safe for 24 h: the first answer again, without the secret";
         parameters.push(header("Idempotency-Key", about, &key));

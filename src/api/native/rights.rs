@@ -26,6 +26,36 @@ pub enum Sight {
     Own(UserUid),
 }
 
+/// Whether a policy allows a storage node's key to tell what `action` names. What the root and roles may do besides does not count:
+/// a node's key is made for it.
+///
+/// # Errors
+/// 403.
+pub fn may_report(
+    state: &State,
+    key: &KeyRecord,
+    caller: &Caller,
+    action: &'static str,
+    now: Time,
+) -> Result<(), Problem> {
+    match reason(state, key, caller, action, now) {
+        Reason::Allowed { .. } => Ok(()),
+        _ => Err(denied(action)),
+    }
+}
+
+fn denied(action: &str) -> Problem {
+    Problem::forbidden(&format!("this access key may not do {action}"))
+}
+
+fn reason(state: &State, key: &KeyRecord, caller: &Caller, action: &'static str, now: Time) -> Reason {
+    let source = caller.source_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+    let mut context = Vec::with_capacity(2);
+    context.extend(source.map(|address| ("aws:SourceIp", Value::Address(address))));
+    context.extend(caller.user_agent.as_deref().map(|agent| ("aws:UserAgent", Value::Text(agent))));
+    state.standing(key).decide(&Request::new(action, "*", &context[..]), now).reason
+}
+
 impl Sight {
     /// What whoever signed with `key` sees by `action`, in this state.
     ///
@@ -38,13 +68,8 @@ impl Sight {
         action: &'static str,
         now: Time,
     ) -> Result<Self, Problem> {
-        let denied = || Problem::forbidden(&format!("this access key may not do {action}"));
-        let source = caller.source_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
-        let mut context = Vec::with_capacity(2);
-        context.extend(source.map(|address| ("aws:SourceIp", Value::Address(address))));
-        context.extend(caller.user_agent.as_deref().map(|agent| ("aws:UserAgent", Value::Text(agent))));
-        let access = state.standing(key).decide(&Request::new(action, "*", &context[..]), now);
-        match access.reason {
+        let denied = || denied(action);
+        match reason(state, key, caller, action, now) {
             reason if reason.allows() => return Ok(Sight::Org),
             Reason::Implicit => {}
             _ => return Err(denied()),

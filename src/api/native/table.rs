@@ -5,7 +5,7 @@
 
 use super::call::{Answer, Call};
 use super::problem::Problem;
-use super::{audit, buckets, events, groups, keys, org, policies, state, tokens, users};
+use super::{audit, buckets, events, groups, keys, node, org, policies, state, tokens, users};
 use crate::ledger::{Command, Done};
 use crate::sigv4::path_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -39,6 +39,8 @@ pub enum Does {
     Dig { action: &'static str, run: fn(&Call<'_>) -> Result<Answer, Problem> },
     /// Orders a command, for whom the ledger lets, and shows what came of it.
     Change { command: fn(&Call<'_>) -> Result<Command, Problem>, shows: Shows },
+    /// Orders a command in a storage node's name, for whose key a policy allows the action.
+    Report { action: &'static str, command: fn(&Call<'_>) -> Result<Command, Problem>, shows: Shows },
     /// The log as it grows.
     Stream { action: &'static str },
     /// This table. For anybody.
@@ -175,6 +177,18 @@ impl Route {
         Self::new(method, path, about, answer, Does::Change { command, shows })
     }
 
+    pub const fn report(
+        method: &'static str,
+        path: &'static str,
+        about: &'static str,
+        action: &'static str,
+        command: fn(&Call<'_>) -> Result<Command, Problem>,
+        answer: SchemaOf,
+        shows: Shows,
+    ) -> Self {
+        Self::new(method, path, about, answer, Does::Report { action, command, shows })
+    }
+
     /// A question that has a body.
     pub const fn asked_by_post(mut self) -> Self {
         self.method = "POST";
@@ -202,7 +216,7 @@ impl Route {
     }
 
     pub fn is_change(&self) -> bool {
-        matches!(self.does, Does::Change { .. })
+        matches!(self.does, Does::Change { .. } | Does::Report { .. })
     }
 
     /// Every parameter that its query may have.
@@ -211,7 +225,7 @@ impl Route {
         let common = match self.does {
             Does::Look { .. } | Does::Dig { .. } => Some(MIN_SEQ),
             Does::Change { .. } => Some(EXPECTED),
-            Does::Stream { .. } | Does::Document => None,
+            Does::Report { .. } | Does::Stream { .. } | Does::Document => None,
         };
         self.query.iter().copied().chain(paging).chain(common)
     }
@@ -239,7 +253,7 @@ const OWN: &[Route] = &[
 
 /// Every route.
 pub fn routes() -> impl Iterator<Item = &'static Route> {
-    let all: [&'static [Route]; 10] = [
+    let all: [&'static [Route]; 11] = [
         OWN,
         org::ROUTES,
         users::ROUTES,
@@ -250,6 +264,7 @@ pub fn routes() -> impl Iterator<Item = &'static Route> {
         tokens::ROUTES,
         state::ROUTES,
         audit::ROUTES,
+        node::ROUTES,
     ];
     all.into_iter().flatten()
 }
