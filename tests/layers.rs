@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Beside `api`: the S3 side of a storage node, without a writer.
     ("front", &["gate", "state", "sigv4", "vault", "model", "sys"]),
     // Needs a writer of its own, the first start and TLS: `api` has them.
-    ("node", &["api", "front", "ledger", "gate", "state", "vault", "model", "sys"]),
+    ("node", &["api", "client", "front", "ledger", "gate", "state", "vault", "model", "sys"]),
     (
         "cli",
         &[

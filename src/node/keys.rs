@@ -2,6 +2,7 @@
 //!
 //! Not here: deciding by them (`gate`).
 
+use super::report::{Changed, ReportTo, Reporter};
 use super::{NodeError, NodeOptions};
 use crate::api::start::{self, Root};
 use crate::front::{Buckets, Fault, Proof};
@@ -17,6 +18,10 @@ use std::time::Duration;
 
 /// The account of AWS's own documentation: every tool takes it.
 const ACCOUNT: AccountId = AccountId(123_456_789_012);
+/// How long a change that the server made may take to be followed.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_millis(5);
 
 /// The ledger that the node asks.
 pub struct Keys {
@@ -25,6 +30,7 @@ pub struct Keys {
     /// What was made at the start, until it was shown.
     made: Mutex<Option<Root>>,
     stale: Duration,
+    reporter: Option<Arc<Reporter>>,
 }
 
 enum Source {
@@ -34,7 +40,11 @@ enum Source {
 
 impl Keys {
     /// Opens what `options` name. A folder without a ledger gets one, unless another process is to write it.
-    pub fn open(options: &NodeOptions) -> Result<Self, NodeError> {
+    /// `report_to`: the server that is told of what is seen, when it is followed.
+    ///
+    /// # Errors
+    /// [`NodeError`]: what could not be opened or made.
+    pub fn open(options: &NodeOptions, report_to: Option<ReportTo>) -> Result<Self, NodeError> {
         let dir = &options.ledger;
         let opening = || format!("could not open the ledger in `{}`", dir.display());
         let vault_key = VaultKeySource::File(options.vault_key.clone().unwrap_or_else(|| dir.join("vault.key")));
@@ -66,7 +76,11 @@ impl Keys {
                 Arc::new(SecretSource::new(reader.map_err(|error| NodeError::new(opening(), &error))?))
             }
         };
-        Ok(Self { source, secrets, made: Mutex::new(made), stale: options.stale })
+        let reporter = match &source {
+            Source::Followed(follower) => report_to.map(|to| Arc::new(Reporter::new(to, follower.handle()))),
+            Source::Own(_) => None,
+        };
+        Ok(Self { source, secrets, made: Mutex::new(made), stale: options.stale, reporter })
     }
 
     /// Those of a ledger that is open already, in this process.
@@ -75,7 +89,7 @@ impl Keys {
     /// When its keystore cannot be read.
     pub fn of(ledger: Arc<Ledger>) -> Result<Self, NodeError> {
         let secrets = ledger.secrets().map_err(|error| NodeError::new("could not read the keystore", &error))?;
-        Ok(Self { source: Source::Own(ledger), secrets, made: Mutex::new(None), stale: Duration::MAX })
+        Ok(Self { source: Source::Own(ledger), secrets, made: Mutex::new(None), stale: Duration::MAX, reporter: None })
     }
 
     pub fn handle(&self) -> StateHandle {
@@ -100,6 +114,11 @@ impl Keys {
             Source::Own(ledger) => Some(ledger),
             Source::Followed(_) => None,
         }
+    }
+
+    /// The way to the server of a ledger that is followed.
+    pub fn reporter(&self) -> Option<&Arc<Reporter>> {
+        self.reporter.as_ref()
     }
 
     /// Whether the state may still be served from.
@@ -160,6 +179,9 @@ struct OfLedger(Arc<Keys>);
 impl OfLedger {
     async fn execute(&self, proof: &Proof, command: Command) -> Result<(), Fault> {
         let Some(ledger) = self.0.ledger() else {
+            if let Some(reporter) = self.0.reporter() {
+                return self.report(reporter, proof, command).await;
+            }
             return Err(Fault::new(
                 403,
                 "AccessDenied",
@@ -181,10 +203,48 @@ impl OfLedger {
             }
             Err(error) => {
                 tracing::error!(%error, "could not change the registration of a bucket");
-                Err(Fault::new(503, "ServiceUnavailable", "The ledger cannot be written now. Please try again."))
+                Err(unwritable())
             }
         }
     }
+}
+
+impl OfLedger {
+    /// Has the server change a bucket, and waits until that is followed.
+    async fn report(&self, reporter: &Arc<Reporter>, proof: &Proof, command: Command) -> Result<(), Fault> {
+        let (bucket, register) = match command {
+            Command::RegisterBucket { bucket, .. } => (bucket, true),
+            Command::ForgetBucket { bucket, .. } => (bucket, false),
+            _ => return Err(unwritable()),
+        };
+        if reporter.org() != Some(proof.org()) {
+            return Err(Fault::new(403, "AccessDenied", "This node makes and removes buckets of another org only."));
+        }
+        let (asked, name) = (Arc::clone(reporter), bucket.clone());
+        let changed = tokio::task::spawn_blocking(move || asked.change(&name, register)).await;
+        match changed.unwrap_or(Changed::Unknown) {
+            Changed::Done => {}
+            Changed::Taken => {
+                return Err(Fault::new(409, "BucketAlreadyExists", "The requested bucket name is not available."));
+            }
+            Changed::Missing => return Err(Fault::new(404, "NoSuchBucket", "The specified bucket does not exist")),
+            Changed::Denied => {
+                return Err(Fault::new(403, "AccessDenied", "This node may not make or remove buckets."));
+            }
+            Changed::Unknown => return Err(unwritable()),
+        }
+        let wanted = register.then(|| proof.org());
+        let followed = async {
+            while self.owner(&bucket) != wanted {
+                tokio::time::sleep(FOLLOW_EVERY).await;
+            }
+        };
+        tokio::time::timeout(FOLLOW_WITHIN, followed).await.map_err(|_| unwritable())
+    }
+}
+
+fn unwritable() -> Fault {
+    Fault::new(503, "ServiceUnavailable", "The ledger cannot be written now. Please try again.")
 }
 
 #[async_trait::async_trait]
@@ -198,7 +258,7 @@ impl Buckets for OfLedger {
     }
 
     async fn forget(&self, proof: &Proof, bucket: &BucketName) -> Result<(), Fault> {
-        if self.0.ledger().is_none() {
+        if self.0.ledger().is_none() && self.0.reporter().is_none() {
             // Whoever registered it forgets it (`keyledger bucket forget`).
             return Ok(());
         }

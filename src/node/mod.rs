@@ -10,12 +10,14 @@
 
 mod files;
 mod keys;
+mod report;
 mod server;
 mod usage;
 
 pub use keys::Keys;
 pub use server::{Node, told_to_stop};
-pub use usage::{flush, flush_often};
+pub use report::{ReportTo, Reporter};
+pub use usage::{flush, flush_often, tell};
 
 use crate::api::Tls;
 use crate::front::{Front, FrontOptions, OBJECT_BYTES_MAX};

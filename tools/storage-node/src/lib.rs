@@ -58,14 +58,16 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         // It was told to end, and that is how it ended.
         let _ = flushing.await;
         node::flush(&keys, &gate).await;
+        node::tell(&keys).await;
         Ok(keys.close()?)
     })
 }
 
 /// Opens the ledger and the folder of objects, and begins to listen.
 pub async fn start(options: &Options) -> Result<(Node, Arc<Keys>), Failure> {
+    let report_to = options.report_to()?;
     let options = options.node()?;
-    let keys = Arc::new(Keys::open(&options)?);
+    let keys = Arc::new(Keys::open(&options, report_to)?);
     let node = node::start(&options, Arc::clone(&keys)).await?;
     Ok((node, keys))
 }

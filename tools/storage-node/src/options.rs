@@ -5,10 +5,13 @@
 use crate::Failure;
 use clap::Parser;
 use keyledger::api::Tls;
-use keyledger::node::NodeOptions;
+use keyledger::client::{Client, Credentials};
+use keyledger::node::{NodeOptions, ReportTo};
+use keyledger::sys::{RealIo, SystemClock};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An S3 server over a folder, whose access keys are a keyledger's
@@ -27,10 +30,14 @@ pub struct Options {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
-    /// Another process writes the ledger: follow it. Keys and buckets are then managed beside it (`keyledger key …`,
-    /// `keyledger bucket register`)
+    /// Another process writes the ledger: follow it. Keys are then managed beside it (`keyledger key …`), and buckets too
+    /// (`keyledger bucket register`) unless `--report-to` says where to register them
     #[arg(long)]
     pub follow: bool,
+    /// The server of the ledger that is followed: it is told of buckets, uses and how far the node is, signed with a key that may do
+    /// that alone (`keyledger:Report*`), from the AWS variables or profile
+    #[arg(long, value_name = "URL", requires = "follow")]
+    pub report_to: Option<String>,
     /// When the ledger could not be followed for a while: deny at once, or serve on for so long
     #[arg(long, value_name = "deny|serve:30s", default_value = "serve:30s", requires = "follow")]
     pub stale: Stale,
@@ -69,6 +76,24 @@ impl Options {
             domains: self.domain.clone(),
             vault_key: self.vault_key.clone(),
         })
+    }
+}
+
+impl Options {
+    /// The server that is told, with the key of the AWS variables or profile.
+    pub(crate) fn report_to(&self) -> Result<Option<ReportTo>, Failure> {
+        let Some(endpoint) = &self.report_to else { return Ok(None) };
+        let failed = |error: &dyn std::error::Error| Failure(format!("could not report to `{endpoint}`: {error}"));
+        let var = |name: &str| std::env::var(name).ok();
+        let credentials = Credentials::find(&RealIo, &var).map_err(|error| failed(&error))?;
+        let trust = match var("KEYLEDGER_CA_FILE").filter(|path| !path.is_empty()) {
+            Some(path) => Some(read(Path::new(&path))?),
+            None => None,
+        };
+        let region = self.region.first().map_or("us-east-1", String::as_str);
+        let access_key_id = credentials.access_key_id.clone();
+        let client = Client::new(endpoint, region, credentials, trust.as_deref(), Arc::new(SystemClock));
+        Ok(Some(ReportTo { client: client.map_err(|error| failed(&error))?, access_key_id }))
     }
 }
 
