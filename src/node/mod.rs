@@ -15,8 +15,8 @@ mod server;
 mod usage;
 
 pub use keys::Keys;
-pub use server::{Node, told_to_stop};
 pub use report::{ReportTo, Reporter};
+pub use server::{Node, told_to_stop};
 pub use usage::{flush, flush_often, tell};
 
 use crate::api::Tls;
