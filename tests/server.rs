@@ -85,11 +85,13 @@ const SLOW: &str = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-L
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_than_are_taken_are_turned_away_and_told_when_to_come_back() {
     let served = served(ServerOptions { requests_max: 1, ..ServerOptions::default() }).await;
-    let mut first = served.connect(SLOW).await;
-    let busy = loop {
+    // The slow one may come second and be turned away itself: then another one tries.
+    let (mut first, busy) = loop {
+        let first = served.connect(SLOW).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         let answer = served.ask(ASK).await;
         if answer.starts_with("HTTP/1.1 503") {
-            break answer;
+            break (first, answer);
         }
     };
     assert!(busy.contains("retry-after: 1") && busy.contains("<Code>ServiceUnavailable</Code>"), "{busy}");
