@@ -53,6 +53,7 @@ class Served:
         line = self.process.stdout.readline()
         assert line, open(self.errors.name).read()
         started = json.loads(line)
+        self.s3 = started["s3"]
         if started.get("access_key_id"):
             self.root = (started["access_key_id"], started["secret_access_key"])
         for _ in range(100):

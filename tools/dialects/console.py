@@ -30,6 +30,17 @@ def iam(server, key):
                         aws_secret_access_key=key[1], config=config)
 
 
+def writes(server, key, bucket):
+    """What the storage beside the console answers a write with this key: 200, or a refusal."""
+    config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    client = boto3.client("s3", endpoint_url=server.s3, region_name="us-east-1", aws_access_key_id=key[0],
+                          aws_secret_access_key=key[1], config=config)
+    try:
+        return client.put_object(Bucket=bucket, Key="a", Body=b"1")["ResponseMetadata"]["HTTPStatusCode"]
+    except client.exceptions.ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
 def story(server, pause):
     """An org in which a key leaked: what it made, and what of that still lives. The id of the key. `pause` seconds pass between
     its acts, so that a picture has something to show."""
@@ -93,7 +104,7 @@ def create(page, server, label, buckets):
     holds("the secret has 40 characters", len(secret) == 40, secret)
     for snippet in ("#snippet-cli", "#snippet-boto3"):
         text = page.locator(snippet).inner_text()
-        holds("snippets have endpoint, id and secret", all(part in text for part in (server.url, key, secret)), text)
+        holds("snippets have endpoint, id and secret", all(part in text for part in (server.s3, key, secret)), text)
     return key, secret
 
 
@@ -108,6 +119,7 @@ def keys(page, server, screenshots):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     two, secret = create(page, server, "billing export, production", {"billing-exports": "Editor", "logs": "ReadOnly"})
     copies(page)
+    holds("the new key writes where it may", (writes(server, (two, secret), "billing-exports"), writes(server, (two, secret), "logs")) == (200, 403))
     page.reload()
     body = page.content()
     holds("after a reload the secret is gone", secret not in body and "cannot be shown again" in body, body)
@@ -127,6 +139,7 @@ def keys(page, server, screenshots):
     holds("revoke is orange", colour == "rgb(194, 84, 10)", colour)
     page.get_by_role("button", name="Revoke this key").click()
     holds("it is revoked", page.locator("h1 .pill").inner_text() == "Revoked")
+    holds("and refused by the storage", writes(server, (two, secret), "billing-exports") == 403)
     page.goto(server.url + "/console/keys?status=Revoked")
     holds("a revoked key stays in the list", two in page.content())
     page.get_by_role("link", name="billing export, production").click()
@@ -238,13 +251,18 @@ def main():
         screenshots = os.path.abspath(screenshots)
         os.makedirs(screenshots, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        server = Served(folder)
+        server = Served(folder, more_args=["--s3-listen", "127.0.0.1:0", "--s3-root", os.path.join(folder, "objects")])
         try:
             server.start()
             server.stop()
             for bucket in BUCKETS:
                 server.cli("bucket", "register", bucket)
             server.start()
+            # Registered, and not yet there: whoever may makes them.
+            for bucket in ("billing-exports", "logs"):
+                config = Config(s3={"addressing_style": "path"})
+                boto3.client("s3", endpoint_url=server.s3, region_name="us-east-1", aws_access_key_id=server.root[0],
+                             aws_secret_access_key=server.root[1], config=config).create_bucket(Bucket=bucket)
             leaked = story(server, 2 if screenshots else 0)
             # What was counted is written at the latest when the server stops.
             server.stop()
