@@ -4,6 +4,7 @@
 
 use crate::Failure;
 use crate::options::Options;
+use crate::report::{Changed, Reporter};
 use keyledger::front::{Buckets, Fault, Proof};
 use keyledger::ledger::{Command, CreateAccessKey, ExecuteError, InitOptions, Ledger, LedgerOptions, Outcome, Refusal};
 use keyledger::model::{AccountId, BucketName, Caller, Dialect, Grant, GrantRole, OrgOwner, OrgUid, Principal};
@@ -16,6 +17,10 @@ use std::time::Duration;
 
 /// The account of AWS's own documentation: every tool takes it.
 const ACCOUNT: AccountId = AccountId(123_456_789_012);
+/// How long a change that the server made may take to be followed.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const FOLLOW_EVERY: Duration = Duration::from_millis(5);
 
 /// The ledger that the node asks.
 pub struct Keys {
@@ -24,6 +29,7 @@ pub struct Keys {
     /// What was made at the start, to be shown this once.
     made: Vec<String>,
     stale: Duration,
+    reporter: Option<Arc<Reporter>>,
 }
 
 enum Source {
@@ -64,7 +70,11 @@ impl Keys {
                 Arc::new(SecretSource::new(reader.map_err(|error| Failure::new(opening(), &error))?))
             }
         };
-        Ok(Self { source, secrets, made, stale: options.stale.0 })
+        let reporter = match &source {
+            Source::Followed(follower) => Reporter::open(options, follower.handle())?,
+            Source::Own(_) => None,
+        };
+        Ok(Self { source, secrets, made, stale: options.stale.0, reporter })
     }
 
     pub fn handle(&self) -> StateHandle {
@@ -89,6 +99,11 @@ impl Keys {
             Source::Own(ledger) => Some(ledger),
             Source::Followed(_) => None,
         }
+    }
+
+    /// The way to the server of a ledger that is followed.
+    pub fn reporter(&self) -> Option<&Arc<Reporter>> {
+        self.reporter.as_ref()
     }
 
     /// Whether the state may still be served from.
@@ -158,6 +173,9 @@ struct OfLedger(Arc<Keys>);
 impl OfLedger {
     async fn execute(&self, proof: &Proof, command: Command) -> Result<(), Fault> {
         let Some(ledger) = self.0.ledger() else {
+            if let Some(reporter) = self.0.reporter() {
+                return self.report(reporter, proof, command).await;
+            }
             return Err(Fault::new(
                 403,
                 "AccessDenied",
@@ -179,10 +197,48 @@ impl OfLedger {
             }
             Err(error) => {
                 tracing::error!(%error, "could not change the registration of a bucket");
-                Err(Fault::new(503, "ServiceUnavailable", "The ledger cannot be written now. Please try again."))
+                Err(unwritable())
             }
         }
     }
+}
+
+impl OfLedger {
+    /// Has the server change a bucket, and waits until that is followed.
+    async fn report(&self, reporter: &Arc<Reporter>, proof: &Proof, command: Command) -> Result<(), Fault> {
+        let (bucket, register) = match command {
+            Command::RegisterBucket { bucket, .. } => (bucket, true),
+            Command::ForgetBucket { bucket, .. } => (bucket, false),
+            _ => return Err(unwritable()),
+        };
+        if reporter.org() != Some(proof.org()) {
+            return Err(Fault::new(403, "AccessDenied", "This node makes and removes buckets of another org only."));
+        }
+        let (asked, name) = (Arc::clone(reporter), bucket.clone());
+        let changed = tokio::task::spawn_blocking(move || asked.change(&name, register)).await;
+        match changed.unwrap_or(Changed::Unknown) {
+            Changed::Done => {}
+            Changed::Taken => {
+                return Err(Fault::new(409, "BucketAlreadyExists", "The requested bucket name is not available."));
+            }
+            Changed::Missing => return Err(Fault::new(404, "NoSuchBucket", "The specified bucket does not exist")),
+            Changed::Denied => {
+                return Err(Fault::new(403, "AccessDenied", "This node may not make or remove buckets."));
+            }
+            Changed::Unknown => return Err(unwritable()),
+        }
+        let wanted = register.then(|| proof.org());
+        let followed = async {
+            while self.owner(&bucket) != wanted {
+                tokio::time::sleep(FOLLOW_EVERY).await;
+            }
+        };
+        tokio::time::timeout(FOLLOW_WITHIN, followed).await.map_err(|_| unwritable())
+    }
+}
+
+fn unwritable() -> Fault {
+    Fault::new(503, "ServiceUnavailable", "The ledger cannot be written now. Please try again.")
 }
 
 #[async_trait::async_trait]
@@ -196,7 +252,7 @@ impl Buckets for OfLedger {
     }
 
     async fn forget(&self, proof: &Proof, bucket: &BucketName) -> Result<(), Fault> {
-        if self.0.ledger().is_none() {
+        if self.0.ledger().is_none() && self.0.reporter().is_none() {
             // Whoever registered it forgets it (`keyledger bucket forget`).
             return Ok(());
         }

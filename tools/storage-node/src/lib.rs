@@ -12,6 +12,7 @@
 mod files;
 mod ledger;
 mod options;
+mod report;
 mod server;
 mod usage;
 
@@ -68,6 +69,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         // It was told to end, and that is how it ended.
         let _ = flushing.await;
         usage::flush(&keys, &gate).await;
+        usage::tell(&keys).await;
         keys.close()
     })
 }

@@ -24,10 +24,14 @@ pub struct Options {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
-    /// Another process writes the ledger: follow it. Keys and buckets are then managed beside it (`keyledger key …`,
-    /// `keyledger bucket register`)
+    /// Another process writes the ledger: follow it. Keys are then managed beside it (`keyledger key …`), and buckets too
+    /// (`keyledger bucket register`) unless `--report-to` says where to register them
     #[arg(long)]
     pub follow: bool,
+    /// The server of the ledger that is followed: it is told of buckets, uses and how far the node is, signed with a key that may do
+    /// that alone (`keyledger:Report*`), from the AWS variables or profile
+    #[arg(long, value_name = "URL", requires = "follow")]
+    pub report_to: Option<String>,
     /// When the ledger could not be followed for a while: deny at once, or serve on for so long
     #[arg(long, value_name = "deny|serve:30s", default_value = "serve:30s", requires = "follow")]
     pub stale: Stale,

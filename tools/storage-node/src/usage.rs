@@ -1,6 +1,4 @@
-//! Writes what the gate counted into the node's own ledger, now and then.
-//!
-//! A node that follows has nothing to write to: its rollups go to the writer's endpoint once there is one.
+//! Writes what the gate counted into the node's own ledger, now and then, or tells it to the server of the ledger that is followed.
 //!
 //! Not here: what is due when (`keyledger::gate`), and the budget of bytes a day (the ledger).
 
@@ -21,13 +19,26 @@ pub async fn flush_often(keys: Arc<Keys>, gate: Arc<Gate>) {
     loop {
         ticks.tick().await;
         flush(&keys, &gate).await;
+        tell(&keys).await;
     }
 }
 
-/// Writes what is due.
+/// Tells the server what was kept for it, where there is one.
+pub async fn tell(keys: &Keys) {
+    let Some(reporter) = keys.reporter().cloned() else { return };
+    // What fails is tried again at another turn.
+    let _ = tokio::task::spawn_blocking(move || while reporter.tell() {}).await;
+}
+
+/// Writes what is due, or keeps it to be told.
 pub async fn flush(keys: &Keys, gate: &Gate) {
     for rollup in gate.take_rollups(Time(SystemClock.now().wall_ns)) {
-        let Some(ledger) = keys.ledger() else { continue };
+        let Some(ledger) = keys.ledger() else {
+            if let Some(reporter) = keys.reporter() {
+                reporter.keep(&rollup);
+            }
+            continue;
+        };
         let command = keyledger::ledger::Command::RecordUse {
             org: rollup.org,
             usage: rollup.usage,

@@ -228,6 +228,7 @@ fn options(ledger: &Path, root: &Path) -> Options {
         root: root.to_path_buf(),
         listen: "127.0.0.1:0".parse().unwrap(),
         follow: false,
+        report_to: None,
         stale: Stale(Duration::from_secs(30)),
         tls_cert: None,
         tls_key: None,
