@@ -27,7 +27,7 @@ const BATCH_ROWS: usize = 500;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// After a failure: this long, then twice as long, and so on.
 const PAUSE: Duration = Duration::from_millis(500);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// The server of the ledger that is followed, and the key that it is spoken to with.
 #[derive(Debug)]
