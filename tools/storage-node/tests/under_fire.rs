@@ -19,9 +19,13 @@ use keyledger::model::GrantRole;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 2;
+
+/// One at a time: each takes all cores.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// What was seen of one request.
 struct Seen {
@@ -117,6 +121,7 @@ impl Given<'_> {
 
 #[test]
 fn no_request_that_began_after_a_revoke_through_the_nodes_own_ledger_returned_is_allowed() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let ledger_dir = dir.path().join("ledger");
     let org = {
@@ -151,6 +156,7 @@ impl Drop for Running {
 
 #[test]
 fn no_request_that_names_the_seq_of_a_revoke_by_another_process_is_allowed_and_the_others_end_soon() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let ledger_dir = dir.path().join("ledger");
     let ledger = Ledger::init(&ledger_dir, &InitOptions::default()).unwrap();
