@@ -219,7 +219,7 @@ impl Browser {
         let mut bytes = vec![0; 1];
         stream.read_exact(&mut bytes).await.unwrap();
         let first_byte = began.elapsed();
-        let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut bytes)).await;
+        let read = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut bytes)).await;
         read.expect("it answers in time").unwrap();
         let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

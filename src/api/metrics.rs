@@ -145,7 +145,7 @@ pub(super) async fn serve(api: Arc<Api>, listener: TcpListener) {
                 async move { Ok::<_, Infallible>(reply) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(60));
+            http.timer(TokioTimer::new()).header_read_timeout(Duration::from_mins(1));
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });
     }

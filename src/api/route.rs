@@ -106,7 +106,7 @@ pub async fn answer(api: &Api, owner: Owner, incoming: &Incoming) -> Reply {
         Owner::AwsIam => aws_iam::answer(api, incoming).await,
         Owner::Lightsail => lightsail::answer(api, incoming).await,
         Owner::Health => health(api, incoming),
-        Owner::CloudTrail => cloudtrail::answer(api, incoming).await,
+        Owner::CloudTrail => cloudtrail::answer(api, incoming),
         Owner::TigrisIam => tigris_iam::answer(api, incoming).await,
         Owner::Partner => partner::answer(api, incoming).await,
         Owner::Native => native::answer(api, incoming).await,

@@ -79,7 +79,7 @@ impl Default for ServerOptions {
             tls: None,
             head_bytes_max: 64 << 10,
             body_bytes_max: 1 << 20,
-            head_within: Duration::from_secs(60),
+            head_within: Duration::from_mins(1),
             body_within: Duration::from_secs(30),
             connections_max: 4_096,
             requests_max: 1_024,

@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often an idle ledger renews the clock's mark in the witness: 60 s.
-const IDLE_REFRESH: Duration = Duration::from_secs(60);
+const IDLE_REFRESH: Duration = Duration::from_mins(1);
 /// How soon an idle ledger destroys secrets that are over, when no other command takes that along: 10 ms.
 const IDLE_WORK: Duration = Duration::from_millis(10);
 

@@ -32,7 +32,7 @@ const ATTRIBUTE: &str = "InvalidLookupAttributesException";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Lookup {
+struct Question {
     #[serde(default)]
     lookup_attributes: Vec<Attribute>,
     start_time: Option<f64>,
@@ -50,7 +50,7 @@ struct Attribute {
 }
 
 /// Answers one request.
-pub async fn answer(api: &Api, incoming: &Incoming) -> Reply {
+pub fn answer(api: &Api, incoming: &Incoming) -> Reply {
     let region = api.options.region.as_str();
     let signed = match authenticate(api, incoming, Dialect::CloudTrail, "cloudtrail", &[region]) {
         Ok(signed) => signed,
@@ -89,7 +89,7 @@ fn lookup(api: &Api, incoming: &Incoming, signed: &Signed) -> Result<Value, RpcE
     if !signed.may("cloudtrail:LookupEvents", "*", &[]).is_allow() {
         return Err(refused("AccessDeniedException", "You are not authorized to perform: cloudtrail:LookupEvents"));
     }
-    let asked: Lookup = json_rpc::parse(incoming)?;
+    let asked: Question = json_rpc::parse(incoming)?;
     let count = asked.max_results.unwrap_or(RESULTS_MAX);
     if !(1..=RESULTS_MAX).contains(&count) {
         return Err(refused("InvalidMaxResultsException", "MaxResults must be between 1 and 50."));

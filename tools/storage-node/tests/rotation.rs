@@ -50,11 +50,11 @@ fn both_secrets_work_in_the_grace_the_report_names_who_uses_the_old_one_and_it_d
 
     let (id, old_secret) = given.key(GrantRole::ReadOnly);
     let rotated = now();
-    let grace_ns = Some(i64::try_from(GRACE.as_nanos()).unwrap());
-    let mut done = given.execute(Command::RotateSecret { key: id.clone(), grace_ns });
+    let grace_ns = i64::try_from(GRACE.as_nanos()).unwrap();
+    let mut done = given.execute(Command::RotateSecret { key: id.clone(), grace_ns: Some(grace_ns) });
     let new_secret = done.outcome.take_secret().unwrap().expose_secret().to_owned();
     let Outcome::SecretRotated { old_deadline, .. } = done.outcome else { panic!("{:?}", done.outcome) };
-    assert!(old_deadline.ns_since(rotated) >= grace_ns.unwrap());
+    assert!(old_deadline.ns_since(rotated) >= grace_ns);
 
     let by = |agent, secret: &str| Prepared::by(agent, address, (id.as_str(), secret), "GET", "/fire/a");
     let (told, forgotten) = (by(TOLD, &new_secret), by(FORGOTTEN, &old_secret));
