@@ -26,7 +26,7 @@ mod past;
 pub mod route;
 pub mod server;
 pub mod start;
-mod upkeep;
+pub(crate) mod upkeep;
 
 pub use incoming::{Fault, Incoming, Reply, reply};
 pub use once::{OnceShown, draw_token, token_hash};

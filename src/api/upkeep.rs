@@ -3,7 +3,8 @@
 //! Not here: when that is due (`gate`), the budget of bytes a day (`ledger::usage`).
 
 use super::Api;
-use crate::ledger::Command;
+use crate::gate::Gate;
+use crate::ledger::{Command, Ledger};
 use crate::model::{Caller, Time};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,25 +19,30 @@ pub(super) async fn run(api: Arc<Api>, mut halted: oneshot::Receiver<()>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = every.tick() => write(&api, api.now()).await,
+            _ = every.tick() => write_use(&api.ledger, &api.gate, "usage", api.now()).await,
             _ = &mut halted => break,
         }
     }
-    // Everything is due by then.
-    write(&api, api.now().plus_ns(24 * 3_600 * 1_000_000_000)).await;
+    write_use(&api.ledger, &api.gate, "usage", all_due(api.now())).await;
 }
 
-async fn write(api: &Api, now: Time) {
-    let caller = Caller::system("usage");
-    for rollup in api.gate.take_rollups(now) {
+/// Writes what `gate` counted and is due at `now`, as something the system itself says.
+pub(crate) async fn write_use(ledger: &Ledger, gate: &Gate, by: &str, now: Time) {
+    let caller = Caller::system(by);
+    for rollup in gate.take_rollups(now) {
         let command = Command::RecordUse {
             org: rollup.org,
             usage: rollup.usage,
             attempts: rollup.attempts,
             dropped: rollup.usage_dropped.saturating_add(rollup.attempts_dropped),
         };
-        if let Err(error) = api.ledger.execute(&caller, command, None).await {
+        if let Err(error) = ledger.execute(&caller, command, None).await {
             tracing::warn!(%error, "what was seen of keys could not be written");
         }
     }
+}
+
+/// When everything that was counted by `now` is due: whoever ends asks with this.
+pub(crate) fn all_due(now: Time) -> Time {
+    now.plus_ns(24 * 3_600 * 1_000_000_000)
 }

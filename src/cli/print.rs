@@ -10,6 +10,7 @@
 
 use super::exit::Failure;
 use crate::model::Time;
+pub use crate::model::text::grouped;
 use crate::model::text::{Shown, is_deceptive};
 use comfy_table::{Attribute, Cell as TableCell, Color, ContentArrangement, Table as ComfyTable, TableStyle};
 use serde::Serialize;
@@ -274,20 +275,6 @@ pub fn moment_or(time: Option<Time>, otherwise: &str) -> String {
 #[must_use]
 pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
-}
-
-/// A number with its thousands separated by commas.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ async fn serve_s3(s3: Option<(Node, Arc<Keys>)>, halted: oneshot::Receiver<()>) 
     flushing.abort();
     // It was told to end, and that is how it ended.
     let _ = flushing.await;
-    node::flush(&keys, &gate).await;
+    node::flush_all(&keys, &gate).await;
 }
 
 fn read(cx: &Context, path: &Path) -> Result<Vec<u8>, Failure> {

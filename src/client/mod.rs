@@ -15,6 +15,7 @@ mod credentials;
 pub use credentials::{Credentials, CredentialsError};
 
 use crate::model::Time;
+pub use crate::model::text::percent_encoded as segment;
 use crate::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
 use crate::sys::Clock;
 use crate::vault::SecretKey;
@@ -241,19 +242,6 @@ impl Client {
     fn lost(&self, error: &ureq::Error) -> Unanswered {
         Unanswered::Lost { endpoint: self.endpoint.clone(), why: error.to_string() }
     }
-}
-
-/// One segment of a path, percent-encoded (RFC 3986, unreserved characters stand).
-#[must_use]
-pub fn segment(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
 }
 
 /// The secret in an answer, taken out of it.

@@ -1,8 +1,8 @@
-//! Text from outside, made safe to show.
+//! Text from outside, made safe to show or to stand in a path; and how numbers are written for people.
 //!
 //! Not here: what may stand in a field (`limits`).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Shows text with every character escaped that could move a cursor, hide or reorder what is shown.
 ///
@@ -45,6 +45,34 @@ pub fn excerpt(text: &str, chars_max: usize) -> String {
         cut.push('…');
     }
     Shown(&cut).to_string()
+}
+
+/// A number with its thousands separated by commas: `12,345`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Percent-encoded, as one segment of a path or a part of a query (RFC 3986: unreserved characters stand).
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 #[cfg(test)]

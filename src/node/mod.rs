@@ -17,7 +17,7 @@ mod usage;
 pub use keys::Keys;
 pub use report::{ReportTo, Reporter};
 pub use server::{Node, told_to_stop};
-pub use usage::{flush, flush_often, tell};
+pub use usage::{flush_all, flush_often};
 
 use crate::api::Tls;
 use crate::front::{Front, FrontOptions, OBJECT_BYTES_MAX};

@@ -7,8 +7,8 @@
 
 use super::refused::Refused;
 use crate::model::limits::GRANTS_MAX;
+pub use crate::model::text::percent_encoded as encoded;
 use crate::sigv4::{query_pairs, query_text};
-use std::fmt::Write as _;
 
 /// A role a bucket, and what else a form has.
 const FIELDS_MAX: usize = GRANTS_MAX + 100;
@@ -74,19 +74,6 @@ impl Form {
         }
         query
     }
-}
-
-/// Percent-encoded, as a part of a path or a query.
-pub fn encoded(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
 }
 
 /// A part of a path, decoded; `None` when it is not UTF-8.

@@ -4,6 +4,7 @@
 
 use crate::api::{Api, Incoming};
 use crate::model::text::Shown;
+pub use crate::model::text::grouped;
 use crate::model::{Grant, GrantRole, KeyOwner, KeyUid, Time};
 use crate::state::{KeyRecord, KeyStatus, State};
 use maud::{Markup, html};
@@ -230,19 +231,6 @@ pub fn label(state: &State, key: &KeyRecord) -> Markup {
     } else {
         html! { (text(&key.label)) }
     }
-}
-
-/// `12,345`
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// `1.4 GB`

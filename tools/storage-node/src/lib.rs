@@ -57,8 +57,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         flushing.abort();
         // It was told to end, and that is how it ended.
         let _ = flushing.await;
-        node::flush(&keys, &gate).await;
-        node::tell(&keys).await;
+        node::flush_all(&keys, &gate).await;
         Ok(keys.close()?)
     })
 }
