@@ -1,34 +1,22 @@
 //! What a node that follows tells the server of its ledger: it arrives once, and nothing of it is lost while the server is away.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod common;
+
+use common::{Client, Prepared, Running, uses};
 use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
 use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, Outcome};
-use keyledger::model::{AccountId, Caller, Event, Grant, GrantRole, OrgOwner, OrgUid, Time};
-use keyledger::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
-use keyledger::state::Recorded;
-use keyledger::sys::{Clock as _, RealIo, SystemClock};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use keyledger::model::{AccessKeyId, AccountId, Caller, Grant, GrantRole, OrgOwner, OrgUid};
+use keyledger::sys::{RealIo, SystemClock};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const NODE: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"keyledger:Report*","Resource":"*"}}"#;
-
-/// Ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 struct Served {
     address: SocketAddr,
@@ -66,51 +54,16 @@ fn execute(ledger: &Ledger, command: Command) -> Outcome {
     ledger.execute_blocking(&Caller::operator("test"), command, None).unwrap().outcome
 }
 
-fn key(ledger: &Ledger, org: OrgUid, key: CreateAccessKey) -> (String, String) {
+fn key(ledger: &Ledger, org: OrgUid, key: CreateAccessKey) -> (AccessKeyId, String) {
     let mut outcome = execute(ledger, Command::CreateKey { org, key: key.into() });
     let secret = outcome.take_secret().unwrap().expose_secret().to_owned();
     let Outcome::KeyCreated(made) = outcome else { panic!("no key was made") };
-    (made.access_key_id.to_string(), secret)
+    (made.access_key_id, secret)
 }
 
-/// The status of one signed S3 request.
-fn ask(address: SocketAddr, (id, secret): (&str, &str), method: &str, target: &str) -> u16 {
-    let now = Time(SystemClock.now().wall_ns);
-    let (host, date) = (address.to_string(), amz_date(now));
-    let headers: [(&str, &[u8]); 3] =
-        [("host", host.as_bytes()), ("x-amz-date", date.as_bytes()), ("x-amz-content-sha256", EMPTY.as_bytes())];
-    let signer = Signer { access_key_id: id, secret: secret.as_bytes(), rules: Rules::s3(&["us-east-1"]) };
-    let request = Request { method, target: target.as_bytes(), headers: &headers };
-    let authorization = sign_headers(&request, &signer, EMPTY, now).unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let text = format!(
-        "{method} {target} HTTP/1.1\r\nhost: {host}\r\nx-amz-date: {date}\r\nx-amz-content-sha256: {EMPTY}\r\n\
-         content-length: 0\r\nconnection: close\r\nauthorization: {authorization}\r\n\r\n"
-    );
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-/// Uses of S3 with a key, by the log. An attempt that was refused with a key not known yet is no use of it.
-fn uses(ledger: &Ledger, id: &str) -> u64 {
-    let uid = ledger.state().key(id).unwrap().uid();
-    let mut found = 0;
-    for frame in ledger.reader().frames(1) {
-        let Ok(recorded) = Recorded::decode(&frame.unwrap()) else { continue };
-        for event in &recorded.commit.events {
-            if let Event::UsageRolledUp { keys, .. } = event {
-                let tuples = keys
-                    .iter()
-                    .filter(|key| key.key == uid)
-                    .flat_map(|key| &key.tuples)
-                    .filter(|it| it.service == "s3");
-                found += tuples.map(|tuple| tuple.count).sum::<u64>();
-            }
-        }
-    }
-    found
+/// The status of one signed S3 request, over a connection of its own.
+fn ask(address: SocketAddr, key: (&str, &str), method: &str, target: &str) -> u16 {
+    Client::connect(address).ask(&Prepared::new(address, key, method, target), None)
 }
 
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -147,14 +100,10 @@ fn buckets_and_uses_reach_the_servers_ledger_once_also_over_a_time_without_the_s
     let runtime = Runtime::new().unwrap();
     let served = serve(&runtime, &ledger, &ledger_dir, SocketAddr::from(([127, 0, 0, 1], 0)));
     let endpoint = served.address;
-    let mut node = std::process::Command::new(env!("CARGO_BIN_EXE_storage-node"));
-    node.arg("--ledger").arg(&ledger_dir).arg("--root").arg(dir.path().join("root"));
-    node.args(["--listen", "127.0.0.1:0", "--follow", "--report-to", &format!("http://{endpoint}")]);
-    node.env("AWS_ACCESS_KEY_ID", &node_id).env("AWS_SECRET_ACCESS_KEY", &node_secret);
-    let mut node = Running(node.stdout(Stdio::piped()).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(node.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
+    let to = format!("http://{endpoint}");
+    let signing = [("AWS_ACCESS_KEY_ID", node_id.as_str()), ("AWS_SECRET_ACCESS_KEY", &node_secret)];
+    let node = Running::start(&ledger_dir, &dir.path().join("root"), ["--follow", "--report-to", &to], &signing);
+    let address = node.address;
 
     // A bucket made at the node is the org's in the server's ledger before the client is answered, and gone when it is removed.
     let bucket = keyledger::model::BucketName::parse("photos").unwrap();
@@ -182,5 +131,5 @@ fn buckets_and_uses_reach_the_servers_ledger_once_also_over_a_time_without_the_s
     assert_eq!(ask(address, client, "PUT", "/late"), 200);
 
     // The key may do nothing else, anywhere.
-    assert_eq!(ask(address, (&node_id, &node_secret), "GET", "/photos"), 403);
+    assert_eq!(ask(address, (node_id.as_str(), &node_secret), "GET", "/photos"), 403);
 }

@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{Client, Given, Prepared, new_org, options};
+use common::{Client, Inside, Prepared};
 use keyledger::audit::at::AsOf;
 use keyledger::audit::rotation::{RotationOptions, RotationReport, rotation};
 use keyledger::audit::{Archive, Worlds};
-use keyledger::ledger::{Command, InitOptions, Ledger, Outcome};
+use keyledger::ledger::{Command, Ledger, Outcome};
 use keyledger::model::{GrantRole, Time};
 use keyledger::sys::{Clock as _, RealIo, SystemClock};
 use std::path::Path;
@@ -34,19 +34,9 @@ fn report(ledger: &Ledger, dir: &Path) -> RotationReport {
 fn both_secrets_work_in_the_grace_the_report_names_who_uses_the_old_one_and_it_dies_on_time() {
     let dir = tempfile::tempdir().unwrap();
     let ledger_dir = dir.path().join("ledger");
-    let org = {
-        let ledger = Ledger::init(&ledger_dir, &InitOptions::default()).unwrap();
-        let org = new_org(&ledger);
-        ledger.close().unwrap();
-        org
-    };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (node, keys) = runtime.block_on(storage_node::start(&options(&ledger_dir, &dir.path().join("root")))).unwrap();
-    let address = node.address();
-    runtime.spawn(keyledger::node::flush_often(Arc::clone(&keys), node.gate()));
-    runtime.spawn(node.serve(std::future::pending()));
-    let given = Given { ledger: keys.ledger().unwrap(), org, address };
-    given.prepare_bucket();
+    let node = Inside::start(dir.path());
+    let given = node.given();
+    let address = given.address;
 
     let (id, old_secret) = given.key(GrantRole::ReadOnly);
     let rotated = now();

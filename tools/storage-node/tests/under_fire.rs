@@ -13,11 +13,9 @@
 
 mod common;
 
-use common::{Client, Given, Prepared, new_org, options};
+use common::{Client, Given, Inside, Prepared, Running, new_org};
 use keyledger::ledger::{Command, InitOptions, Ledger};
 use keyledger::model::GrantRole;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -123,35 +121,14 @@ impl Given<'_> {
 fn no_request_that_began_after_a_revoke_through_the_nodes_own_ledger_returned_is_allowed() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
-    let ledger_dir = dir.path().join("ledger");
-    let org = {
-        let ledger = Ledger::init(&ledger_dir, &InitOptions::default()).unwrap();
-        let org = new_org(&ledger);
-        ledger.close().unwrap();
-        org
-    };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (node, keys) = runtime.block_on(storage_node::start(&options(&ledger_dir, &dir.path().join("root")))).unwrap();
-    let address = node.address();
-    runtime.spawn(node.serve(std::future::pending()));
-    let given = Given { ledger: keys.ledger().unwrap(), org, address };
-    given.prepare_bucket();
+    let node = Inside::start(dir.path());
+    let given = node.given();
     let mut tally = Tally::default();
     for _ in 0..revokes() {
         given.revoke_under_fire(&mut tally);
     }
     tally.say("through the node's own ledger");
     assert_eq!((tally.allowed_after, tally.allowed_with_seq), (0, 0));
-}
-
-/// Ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -161,13 +138,8 @@ fn no_request_that_names_the_seq_of_a_revoke_by_another_process_is_allowed_and_t
     let ledger_dir = dir.path().join("ledger");
     let ledger = Ledger::init(&ledger_dir, &InitOptions::default()).unwrap();
     let org = new_org(&ledger);
-    let mut node = std::process::Command::new(env!("CARGO_BIN_EXE_storage-node"));
-    node.arg("--ledger").arg(&ledger_dir).arg("--root").arg(dir.path().join("root"));
-    let mut node = Running(node.args(["--listen", "127.0.0.1:0", "--follow"]).stdout(Stdio::piped()).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(node.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
-    let given = Given { ledger: &ledger, org, address };
+    let node = Running::start(&ledger_dir, &dir.path().join("root"), ["--follow"], &[]);
+    let given = Given { ledger: &ledger, org, address: node.address };
     given.prepare_bucket();
     let mut tally = Tally::default();
     for _ in 0..revokes() {

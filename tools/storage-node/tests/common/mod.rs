@@ -1,17 +1,24 @@
-//! What the node's tests share: signed requests, one connection that sends them, and an org to begin with.
+//! What the node's tests share: signed requests, one connection that sends them, and an org to begin with,
+//! and the program itself.
 #![allow(dead_code, reason = "each test file uses its part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
-use keyledger::ledger::{Command, CreateAccessKey, Ledger, Outcome};
-use keyledger::model::{AccessKeyId, AccountId, BucketName, Caller, Grant, GrantRole, OrgOwner, OrgUid, Seq, Time};
+use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, Outcome};
+use keyledger::model::{
+    AccessKeyId, AccountId, BucketName, Caller, Event, Grant, GrantRole, OrgOwner, OrgUid, Seq, Time,
+};
 use keyledger::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
+use keyledger::state::Recorded;
 use keyledger::sys::{Clock as _, SystemClock};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::{Child, Command as Process, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage_node::{Options, Stale};
 
+/// The hash of no body.
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// A signed request, ready to be sent again and again.
 pub struct Prepared {
@@ -77,6 +84,90 @@ impl Client {
     }
 }
 
+/// A node in this process, over a ledger of its own that the test may write to.
+pub struct Inside {
+    _runtime: tokio::runtime::Runtime,
+    keys: Arc<keyledger::node::Keys>,
+    org: OrgUid,
+    address: SocketAddr,
+}
+
+impl Inside {
+    /// Makes the ledger in `dir`, with an org and its bucket, and starts the node.
+    pub fn start(dir: &Path) -> Self {
+        let ledger_dir = dir.join("ledger");
+        let ledger = Ledger::init(&ledger_dir, &InitOptions::default()).unwrap();
+        let org = new_org(&ledger);
+        ledger.close().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (node, keys) = runtime.block_on(storage_node::start(&options(&ledger_dir, &dir.join("root")))).unwrap();
+        let address = node.address();
+        runtime.spawn(keyledger::node::flush_often(Arc::clone(&keys), node.gate()));
+        runtime.spawn(node.serve(std::future::pending()));
+        Self { _runtime: runtime, keys, org, address }
+    }
+
+    pub fn given(&self) -> Given<'_> {
+        let given = Given { ledger: self.keys.ledger().unwrap(), org: self.org, address: self.address };
+        given.prepare_bucket();
+        given
+    }
+}
+
+/// The node's own program; it ends with the test.
+pub struct Running {
+    node: Child,
+    pub address: SocketAddr,
+}
+
+impl Running {
+    /// Starts it on `ledger`, with `more` arguments and variables.
+    pub fn start<'a>(
+        ledger: &Path,
+        root: &Path,
+        more: impl IntoIterator<Item = &'a str>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut node = Process::new(env!("CARGO_BIN_EXE_storage-node"));
+        node.arg("--ledger").arg(ledger).arg("--root").arg(root).args(["--listen", "127.0.0.1:0"]).args(more);
+        let mut node = node.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(node.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
+        Self { node, address }
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has.
+    pub fn stop(&mut self) -> ExitStatus {
+        let told = Process::new("kill").args(["-TERM", &self.node.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        self.node.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.node.kill();
+        let _ = self.node.wait();
+    }
+}
+
+/// Uses of S3 with a key, by the log. An attempt that was refused with a key not known yet is no use of it.
+pub fn uses(ledger: &Ledger, id: &AccessKeyId) -> u64 {
+    let uid = ledger.state().key(id.as_str()).unwrap().uid();
+    let mut found = 0;
+    for frame in ledger.reader().frames(1) {
+        let Ok(recorded) = Recorded::decode(&frame.unwrap()) else { continue };
+        for event in &recorded.commit.events {
+            if let Event::UsageRolledUp { keys, .. } = event {
+                let tuples = keys.iter().filter(|key| key.key == uid).flat_map(|key| &key.tuples);
+                found += tuples.filter(|tuple| tuple.service == "s3").map(|tuple| tuple.count).sum::<u64>();
+            }
+        }
+    }
+    found
+}
+
 /// An org with a bucket that has one object, and the writer's side of it.
 pub struct Given<'a> {
     pub ledger: &'a Ledger,
@@ -124,7 +215,7 @@ pub fn new_org(ledger: &Ledger) -> OrgUid {
     org
 }
 
-pub fn options(ledger: &Path, root: &Path) -> Options {
+fn options(ledger: &Path, root: &Path) -> Options {
     Options {
         ledger: ledger.to_path_buf(),
         root: root.to_path_buf(),
