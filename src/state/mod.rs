@@ -290,6 +290,21 @@ impl State {
         named(&self.root.user_names, org, after).filter_map(|uid| self.user(*uid))
     }
 
+    /// Whether an org has `count` users or more. Costs a step for each, and no look at any.
+    pub fn has_users(&self, org: OrgUid, count: usize) -> bool {
+        has(&self.root.user_names, org, count)
+    }
+
+    /// Whether an org has `count` groups or more.
+    pub fn has_groups(&self, org: OrgUid, count: usize) -> bool {
+        has(&self.root.group_names, org, count)
+    }
+
+    /// Whether an org has `count` policies of its own or more.
+    pub fn has_policies(&self, org: OrgUid, count: usize) -> bool {
+        has(&self.root.policy_names, org, count)
+    }
+
     /// Every user that is in the maps, deleted ones included, by uid.
     pub fn all_users(&self) -> impl Iterator<Item = &Arc<UserRecord>> {
         self.root.users.values()
@@ -425,6 +440,11 @@ pub(crate) fn token_scope(org: Option<OrgUid>, actor: &ActorBrief<'_>) -> Compac
     let org = org.map_or_else(String::new, |org| org.to_string());
     let key = actor.key.unwrap_or("");
     CompactString::from(format!("{org}/{}/{}/{key}", actor.kind.as_str(), actor.name))
+}
+
+/// Whether an org has `count` of these names or more.
+fn has<U>(names: &imbl::OrdMap<root::NameKey, U>, org: OrgUid, count: usize) -> bool {
+    count.checked_sub(1).is_none_or(|others| named(names, org, None).nth(others).is_some())
 }
 
 fn named<'a, U>(

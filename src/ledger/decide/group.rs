@@ -15,7 +15,7 @@ pub(super) fn decide(ask: Ask<'_>, command: &Command) -> Events {
             let account = find::org(state, *org)?.account;
             check_name(ask, *org, name, None)?;
             let path = path_or_root(path)?;
-            if state.groups(*org, None).nth(GROUPS_PER_ORG_MAX - 1).is_some() {
+            if state.has_groups(*org, GROUPS_PER_ORG_MAX) {
                 return Err(Refusal::LimitReached { what: "groups", of: shown(&account), max: GROUPS_PER_ORG_MAX });
             }
             Ok(vec![Event::GroupCreated { group: GroupUid(ask.fresh.uid), name: name.clone(), path }])

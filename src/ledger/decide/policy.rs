@@ -135,7 +135,7 @@ fn create(
         return Err(Refusal::exists(Noun::Policy, name));
     }
     check_document(document, DocumentKind::Managed)?;
-    if ask.state.policies(org, None).nth(POLICIES_PER_ORG_MAX - 1).is_some() {
+    if ask.state.has_policies(org, POLICIES_PER_ORG_MAX) {
         return Err(Refusal::LimitReached { what: "policies", of: shown(&account), max: POLICIES_PER_ORG_MAX });
     }
     Ok(vec![Event::PolicyCreated {

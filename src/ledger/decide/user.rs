@@ -81,7 +81,7 @@ fn create(
         }
     }
     let boundary: Option<PolicyUid> = boundary.map(|policy| find::attachable(ask.state, org, policy)).transpose()?;
-    if ask.state.users(org, None).nth(USERS_PER_ORG_MAX - 1).is_some() {
+    if ask.state.has_users(org, USERS_PER_ORG_MAX) {
         return Err(Refusal::LimitReached { what: "users", of: shown(&account), max: USERS_PER_ORG_MAX });
     }
     let user = UserUid(ask.fresh.uid);

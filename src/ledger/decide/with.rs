@@ -63,7 +63,7 @@ fn owner(
         return key::owner(ask, org, name);
     }
     limits::external_id(external_id)?;
-    if ask.state.users(org.org, None).nth(USERS_PER_ORG_MAX - 1).is_some() {
+    if ask.state.has_users(org.org, USERS_PER_ORG_MAX) {
         return Err(Refusal::LimitReached { what: "users", of: shown(&org.account), max: USERS_PER_ORG_MAX });
     }
     let user = UserUid(uid(ask, 0));
@@ -132,7 +132,7 @@ fn new_policies(
         });
     }
     let room = POLICIES_PER_ORG_MAX - made.len();
-    if !made.is_empty() && ask.state.policies(org.org, None).nth(room).is_some() {
+    if !made.is_empty() && ask.state.has_policies(org.org, room + 1) {
         return Err(Refusal::LimitReached { what: "policies", of: shown(&org.account), max: POLICIES_PER_ORG_MAX });
     }
     Ok(made)
