@@ -19,6 +19,7 @@ pub mod authenticate;
 pub mod console;
 pub mod dialect;
 pub mod incoming;
+mod lasting;
 pub mod metrics;
 pub mod native;
 mod once;

@@ -1,17 +1,18 @@
 //! Listening: connections, limits, TLS, back-pressure, and an end in good order.
 //!
 //! ```text
-//!   accept ──TLS──▶ hyper (HTTP/1.1, HTTP/2) ──head──▶ route ──in flight?──▶ body ──▶ dialect, in a task of its own ──▶ reply
+//!   accept ──TLS──▶ hyper (HTTP/1.1, HTTP/2) ──head──▶ route ──in flight?──▶ body ──▶ dialect, to its end ──▶ reply
 //! ```
 //!
 //! Invariants
 //! - Nothing waits without end: connections, requests in flight, head, body and handshake are bounded in number, bytes and time.
-//! - What was accepted is finished: a dialect's task goes on when its client goes away, and stopping waits for all of them.
+//! - What was accepted is finished: a dialect's work goes on when its client goes away, and stopping waits for all of them.
 //! - Every reply has an `x-amzn-requestid`; the same id is in the events of what it did.
 //!
 //! Not here: whose a request is (`route`), metrics in text (`metrics`).
 
 use super::incoming::set_header;
+use super::lasting::Lasting;
 use super::route::{self, Owner};
 use super::{Api, Fault, Incoming, Reply, metrics, upkeep};
 use crate::model::bytes::Hex;
@@ -216,7 +217,7 @@ impl Server {
         if tokio::time::timeout(STOP, graceful.shutdown()).await.is_err() {
             tracing::warn!("some connections did not end in {} s", STOP.as_secs());
         }
-        // Tasks of clients that went away have their permit still.
+        // Work for clients that went away has its permit still.
         let all = u32::try_from(shared.options.requests_max).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(STOP, shared.requests.acquire_many(all)).await;
         let _ = halt.send(());
@@ -332,8 +333,8 @@ async fn respond(
             operation: OnceLock::new(),
         });
         let (api, asked) = (Arc::clone(&shared.api), Arc::clone(&incoming));
-        // In a task of its own: what a client asked for is done to its end even if the client goes away.
-        let answered = tokio::spawn(
+        // What a client asked for is done to its end even if the client goes away.
+        let answered = Lasting::new(
             async move {
                 let reply = route::answer(&api, owner, &asked).await;
                 drop(place);

@@ -42,12 +42,12 @@ impl Clone for Users {
 
 impl Keys {
     pub(super) fn with_capacity(keys: usize) -> Self {
-        Self { table: Arc::new(KeyTable::with_capacity(keys)), ..Self::default() }
+        Self { table: Arc::new(KeyTable::with_capacity(keys)), pins: None, held: Vec::new(), users: Users::default() }
     }
 
     /// What readers and writer share.
     pub(super) fn shared(table: Arc<KeyTable>, pins: Arc<Pins>) -> Self {
-        Self { table, pins: Some(pins), ..Self::default() }
+        Self { table, pins: Some(pins), held: Vec::new(), users: Users::default() }
     }
 
     /// What hashes uids for this table, for another thread.

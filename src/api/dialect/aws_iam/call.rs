@@ -29,6 +29,11 @@ pub struct Call<'a> {
     token: Option<Token>,
 }
 
+/// NoSuchEntity.
+pub fn no_such_user(name: &str) -> IamError {
+    IamError::no_such(format!("The user with name {name} cannot be found."))
+}
+
 impl<'a> Call<'a> {
     /// # Errors
     /// MissingAction, InvalidAction.
@@ -140,8 +145,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// NoSuchEntity.
     pub fn user(&self, name: &str) -> Result<&Arc<UserRecord>, IamError> {
-        let missing = || IamError::no_such(format!("The user with name {name} cannot be found."));
-        self.state().user_by_name(self.org, name).ok_or_else(missing)
+        self.state().user_by_name(self.org, name).ok_or_else(|| no_such_user(name))
     }
 
     /// The group of this name, for whoever may know of it.

@@ -4,16 +4,17 @@
 //!
 //! Not here: groups, policies.
 
-use super::call::{Answer, Call};
+use super::call::{Answer, Call, no_such_user};
 use super::error::IamError;
 use super::form::Shape;
-use super::names::root_arn;
+use super::names::{root_arn, user_arn};
 use super::page::Paging;
 use super::xml::Xml;
 use crate::ledger::{Command, CreateAccessKey, Outcome, OwnerName};
 use crate::model::id::World;
 use crate::model::{AccessKeyId, Grant, GrantRole, KeyOwner, Time};
-use crate::state::{KeyRecord, KeyStatus, OwnerRef};
+use crate::state::{KeyRecord, KeyStatus, OwnerRef, UserRecord};
+use std::sync::Arc;
 
 /// How the account root is called where a user's name stands.
 const ROOT: &str = "<root_account>";
@@ -27,9 +28,55 @@ pub fn status_word(status: KeyStatus) -> &'static str {
     }
 }
 
-/// The ARN that a call about the keys of `user`, or of the root, is about.
-fn owner_arn(call: &Call<'_>, user: Option<&str>) -> String {
-    user.map_or_else(|| root_arn(call.account), |name| call.arn_of_user(name))
+/// Whose access keys a call is about.
+struct Whose<'a> {
+    /// Of a user as the call has it; `None`: the account root.
+    name: Option<String>,
+    /// When there is such a user.
+    user: Option<&'a Arc<UserRecord>>,
+    /// What the caller must be allowed to.
+    arn: String,
+}
+
+impl<'a> Whose<'a> {
+    /// By `UserName`, or else by the signing key.
+    fn of(call: &'a Call<'_>) -> Result<Self, IamError> {
+        let name = call.user_name()?;
+        let user = name.as_ref().and_then(|name| call.state().user_by_name(call.org, name));
+        let arn = match (user, &name) {
+            (Some(user), _) => user_arn(call.account, &user.path, &user.name),
+            (None, Some(name)) => user_arn(call.account, "/", name),
+            (None, None) => root_arn(call.account),
+        };
+        Ok(Self { name, user, arn })
+    }
+
+    /// The user, `None` for the root.
+    fn known(&self) -> Result<Option<&'a Arc<UserRecord>>, IamError> {
+        match (&self.name, self.user) {
+            (Some(name), None) => Err(no_such_user(name)),
+            (_, user) => Ok(user),
+        }
+    }
+
+    /// As answers name it.
+    fn shown(&self) -> &str {
+        let name = self.user.map(|user| user.name.as_str());
+        name.or(self.name.as_deref()).unwrap_or(ROOT)
+    }
+}
+
+/// The owner's name as answers have it, and its ARN.
+fn owner_of(call: &Call<'_>, key: &KeyRecord) -> (String, String) {
+    let root = || root_arn(call.account);
+    match &key.owner {
+        KeyOwner::User(user) => match call.state().user(*user) {
+            Some(user) => (user.name.to_string(), user_arn(call.account, &user.path, &user.name)),
+            None => (String::new(), root()),
+        },
+        KeyOwner::Org => (ROOT.to_owned(), root()),
+        KeyOwner::Bucket(bucket) => (bucket.to_string(), root()),
+    }
 }
 
 fn key_id(call: &Call<'_>) -> Result<AccessKeyId, IamError> {
@@ -42,17 +89,16 @@ fn no_such_key(id: &str) -> IamError {
 }
 
 pub async fn create(call: &Call<'_>) -> Answer {
-    let name = call.user_name()?;
-    let resource = owner_arn(call, name.as_deref());
-    call.authorize(&resource)?;
-    let key = match &name {
+    let whose = Whose::of(call)?;
+    call.authorize(&whose.arn)?;
+    let key = match &whose.name {
         Some(name) => CreateAccessKey { owner: OwnerName::User(name.as_str().into()), ..CreateAccessKey::default() },
         None => CreateAccessKey {
             grants: vec![Grant { bucket: None, role: GrantRole::Admin }],
             ..CreateAccessKey::default()
         },
     };
-    let done = call.execute(&resource, Command::CreateKey { org: call.org, key: Box::new(key) }).await?;
+    let done = call.execute(&whose.arn, Command::CreateKey { org: call.org, key: Box::new(key) }).await?;
     let Outcome::KeyCreated(made) = done.outcome else {
         return Err(IamError::new(500, "ServiceFailure", "The key was made, and cannot be told."));
     };
@@ -64,40 +110,23 @@ pub async fn create(call: &Call<'_>) -> Answer {
         );
         return Err(IamError::new(409, "EntityAlreadyExists", text));
     };
-    let state = call.newest();
-    let (user, created) = match state.key(made.access_key_id.as_str()) {
-        Some(key) => (owner_name(call, &key), key.created_at),
-        None => (name.unwrap_or_else(|| ROOT.to_owned()), call.now()),
-    };
+    let created = call.api.ledger.handle().with_key(made.access_key_id.as_str(), |key| key.created_at());
     let mut xml = Xml::default();
     xml.element("AccessKey", |xml| {
-        xml.text("UserName", &user);
+        xml.text("UserName", whose.shown());
         xml.text("AccessKeyId", made.access_key_id.as_str());
         xml.text("Status", "Active");
         xml.text("SecretAccessKey", secret.expose_secret());
-        xml.date("CreateDate", created);
+        xml.date("CreateDate", created.unwrap_or_else(|| call.now()));
     });
     Ok(Some(xml))
 }
 
-fn owner_name(call: &Call<'_>, key: &KeyRecord) -> String {
-    match &key.owner {
-        KeyOwner::User(user) => call.state().user(*user).map(|user| user.name.to_string()).unwrap_or_default(),
-        KeyOwner::Org => ROOT.to_owned(),
-        KeyOwner::Bucket(bucket) => bucket.to_string(),
-    }
-}
-
 pub fn list(call: &Call<'_>) -> Answer {
-    let name = call.user_name()?;
-    call.authorize(&owner_arn(call, name.as_deref()))?;
-    let (owner, shown) = match &name {
-        Some(name) => {
-            let user = call.user(name)?;
-            (OwnerRef::User(user.user), user.name.to_string())
-        }
-        None => (OwnerRef::Org(call.org), ROOT.to_owned()),
-    };
+    let whose = Whose::of(call)?;
+    call.authorize(&whose.arn)?;
+    let owner = whose.known()?.map_or(OwnerRef::Org(call.org), |user| OwnerRef::User(user.user));
+    let shown = whose.shown();
     let paging = Paging::read(&call.form)?;
     // Keys are listed in an order of this process, so a marker of another one says nothing.
     let bad = || IamError::validation("Invalid Marker.");
@@ -111,7 +140,7 @@ pub fn list(call: &Call<'_>) -> Answer {
     let page = paging.page(keys, |key| format!("{epoch}/{}", key.id));
     let mut xml = Xml::default();
     xml.list("AccessKeyMetadata", &page.items, |xml, key| {
-        xml.text("UserName", &shown);
+        xml.text("UserName", shown);
         xml.text("AccessKeyId", key.id.as_str());
         xml.text("Status", status_word(call.state().status(key, call.now())));
         created(xml, key);
@@ -128,54 +157,46 @@ fn created(xml: &mut Xml, key: &KeyRecord) {
 
 /// The key that is meant, when it is the user's, or the root's without one. What was deleted is the writer's to refuse, so that a
 /// retry of a delete finds its first outcome.
-fn of_owner(call: &Call<'_>, id: &AccessKeyId, name: Option<&str>) -> Result<(), IamError> {
-    let owner = match name {
-        Some(name) => KeyOwner::User(call.user(name)?.user),
-        None => KeyOwner::Org,
-    };
+fn of_owner(call: &Call<'_>, id: &AccessKeyId, whose: &Whose<'_>) -> Result<(), IamError> {
+    let owner = whose.known()?.map_or(KeyOwner::Org, |user| KeyOwner::User(user.user));
     let key = call.state().key(id.as_str()).filter(|key| key.org == call.org && key.owner == owner);
     key.map(|_| ()).ok_or_else(|| no_such_key(id.as_str()))
 }
 
 pub async fn update(call: &Call<'_>) -> Answer {
-    let name = call.user_name()?;
+    let whose = Whose::of(call)?;
     let key = key_id(call)?;
     let status = call.form.one_of("Status", &["Active", "Inactive", "Expired"])?;
     let status = status.ok_or_else(|| super::form::missing("Status"))?;
-    let resource = owner_arn(call, name.as_deref());
-    call.authorize(&resource)?;
-    of_owner(call, &key, name.as_deref())?;
+    call.authorize(&whose.arn)?;
+    of_owner(call, &key, &whose)?;
     match status {
-        "Active" => call.order(&resource, Command::ResumeKey { key }).await,
-        "Inactive" => call.order(&resource, Command::SuspendKey { key }).await,
+        "Active" => call.order(&whose.arn, Command::ResumeKey { key }).await,
+        "Inactive" => call.order(&whose.arn, Command::SuspendKey { key }).await,
         _ => Err(IamError::input("A key expires by its time alone; its status cannot be set to Expired.")),
     }
 }
 
 pub async fn delete(call: &Call<'_>) -> Answer {
-    let name = call.user_name()?;
+    let whose = Whose::of(call)?;
     let key = key_id(call)?;
-    let resource = owner_arn(call, name.as_deref());
-    call.authorize(&resource)?;
-    of_owner(call, &key, name.as_deref())?;
-    call.order(&resource, Command::DeleteKey { key }).await
+    call.authorize(&whose.arn)?;
+    of_owner(call, &key, &whose)?;
+    call.order(&whose.arn, Command::DeleteKey { key }).await
 }
 
 pub fn last_used(call: &Call<'_>) -> Answer {
     let id = key_id(call)?;
     let found = call.state().key(id.as_str()).filter(|key| key.org == call.org && !key.is_deleted());
-    let user = found.as_ref().and_then(|key| match &key.owner {
-        KeyOwner::User(user) => call.state().user(*user).map(|user| user.name.to_string()),
-        KeyOwner::Org | KeyOwner::Bucket(_) => None,
-    });
+    let found = found.map(|key| (owner_of(call, &key), key));
     // A key that the caller may not ask about is answered as one that nobody has.
-    let allowed = found.filter(|_| call.authorize(&owner_arn(call, user.as_deref())).is_ok());
-    let Some(key) = allowed else {
+    let allowed = found.filter(|((_, arn), _)| call.authorize(arn).is_ok());
+    let Some(((owner, _), key)) = allowed else {
         call.authorize("*")?;
         return Err(no_such_key(id.as_str()));
     };
     let mut xml = Xml::default();
-    xml.text("UserName", &owner_name(call, &key));
+    xml.text("UserName", &owner);
     xml.element("AccessKeyLastUsed", |xml| {
         let used = key.more().last_used.as_ref();
         if let Some(used) = used {
