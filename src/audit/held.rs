@@ -8,7 +8,7 @@
 
 use super::mention::mentions;
 use super::source::Term;
-use super::{AuditError, History, Plan, SeqRange, Visit};
+use super::{AuditError, History, Plan, Visit};
 use crate::model::{Seq, Time};
 use crate::state::{Recorded, State};
 use std::ops::ControlFlow;
@@ -56,12 +56,6 @@ impl<'a, H: History + ?Sized> Held<'a, H> {
     }
 }
 
-fn within<'c>(commits: &'c [Recorded], range: &SeqRange) -> &'c [Recorded] {
-    let from = commits.partition_point(|commit| commit.seq.0 < *range.start());
-    let to = commits.partition_point(|commit| commit.seq.0 <= *range.end());
-    commits.get(from..to).unwrap_or_default()
-}
-
 impl<H: History + ?Sized> History for Held<'_, H> {
     fn last_seq(&self) -> Seq {
         self.history.last_seq()
@@ -81,9 +75,9 @@ impl<H: History + ?Sized> History for Held<'_, H> {
         fits: &(dyn Fn(&Recorded) -> bool + Sync),
         each: &mut Visit<'_>,
     ) -> Result<(), AuditError> {
-        let Some(held) = self.serves(plan) else { return self.history.select(plan, fits, each) };
-        let mut fitting = within(held, &plan.range).iter().filter(|commit| fits(commit));
-        let _ = if plan.reverse { fitting.rev().try_for_each(each) } else { fitting.try_for_each(each) };
-        Ok(())
+        match self.serves(plan) {
+            Some(held) => held.select(plan, fits, each),
+            None => self.history.select(plan, fits, each),
+        }
     }
 }

@@ -84,5 +84,6 @@ mod tests {
         assert_eq!(Shown("a\u{1b}[31mb").to_string(), "a\\u{1b}[31mb");
         assert_eq!(excerpt("ünïcode", 3), "ünï…");
         assert_eq!(excerpt("x\u{202e}y", 9), "x\\u{202e}y");
+        assert_eq!(percent_encoded("{\"a b\"}/ü~"), "%7B%22a%20b%22%7D%2F%C3%BC~");
     }
 }

@@ -11,8 +11,9 @@ use super::page::Paging;
 use super::policy;
 use super::user;
 use super::user_policy::{attached, write_attached};
-use super::xml::{Xml, url_encoded};
+use super::xml::Xml;
 use crate::model::PolicyUid;
+use crate::model::text::percent_encoded;
 use crate::state::{GroupRecord, PolicyText, UserRecord};
 use compact_str::CompactString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +103,7 @@ fn write_policies(
 ) {
     xml.list(list, inline, |xml, (name, document)| {
         xml.text("PolicyName", name);
-        xml.text("PolicyDocument", &url_encoded(document));
+        xml.text("PolicyDocument", &percent_encoded(document));
     });
     xml.list("AttachedManagedPolicies", &attached(call.state(), uids), |xml, policy| {
         write_attached(xml, call.account, policy);
@@ -112,7 +113,7 @@ fn write_policies(
 fn write_versions(xml: &mut Xml, policy: &AnyPolicy) {
     match policy {
         AnyPolicy::Own(policy) => xml.list("PolicyVersionList", policy.versions.iter().rev(), |xml, version| {
-            xml.text("Document", &url_encoded(&version.document));
+            xml.text("Document", &percent_encoded(&version.document));
             xml.text("VersionId", &format!("v{}", version.version));
             xml.flag("IsDefaultVersion", version.version == policy.default_version);
             if let Some(at) = version.created_at {
@@ -120,7 +121,7 @@ fn write_versions(xml: &mut Xml, policy: &AnyPolicy) {
             }
         }),
         AnyPolicy::Managed(managed) => xml.list("PolicyVersionList", [managed], |xml, managed| {
-            xml.text("Document", &url_encoded(managed.policy.document.unwrap_or_default()));
+            xml.text("Document", &percent_encoded(managed.policy.document.unwrap_or_default()));
             xml.text("VersionId", "v1");
             xml.flag("IsDefaultVersion", true);
         }),

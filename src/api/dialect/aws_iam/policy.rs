@@ -8,8 +8,9 @@ use super::form::{Shape, invalid, missing};
 use super::names::{AnyPolicy, in_every_org, policy_arn};
 use super::page::Paging;
 use super::user::{tags_page, write_tags};
-use super::xml::{Xml, url_encoded};
+use super::xml::Xml;
 use crate::ledger::{Command, Outcome};
+use crate::model::text::percent_encoded;
 use crate::model::{AccountId, Holder, PolicyUid, Tags, Time};
 use crate::state::{PolicyRecord, State};
 use std::collections::HashMap;
@@ -210,7 +211,7 @@ pub fn get_version(call: &Call<'_>) -> Answer {
         AnyPolicy::Managed(_) => return Err(none()),
     };
     xml.element("PolicyVersion", |xml| {
-        xml.text("Document", &url_encoded(&document));
+        xml.text("Document", &percent_encoded(&document));
         write_version(xml, version, is_default, created);
     });
     Ok(Some(xml))

@@ -7,8 +7,9 @@ use super::error::IamError;
 use super::form::Shape;
 use super::names::AnyPolicy;
 use super::page::Paging;
-use super::xml::{Xml, url_encoded};
+use super::xml::Xml;
 use crate::ledger::{Command, Target};
+use crate::model::text::percent_encoded;
 use crate::model::{AccountId, PolicyUid};
 use crate::state::{PolicyText, State};
 use compact_str::CompactString;
@@ -110,7 +111,7 @@ pub fn get(call: &Call<'_>) -> Answer {
     let mut xml = Xml::default();
     xml.text(named.element, named.name);
     xml.text("PolicyName", name);
-    xml.text("PolicyDocument", &url_encoded(document));
+    xml.text("PolicyDocument", &percent_encoded(document));
     Ok(Some(xml))
 }
 

@@ -114,20 +114,6 @@ pub fn failure(status: u16, code: &str, message: &str, request_id: &str) -> Vec<
     xml.into_bytes()
 }
 
-/// Percent-encoded as RFC 3986 has it: how documents stand in answers.
-pub fn url_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +133,6 @@ mod tests {
         assert!(text.contains(
             "<Type>Sender</Type><Code>LimitExceeded</Code><Message>a &amp; b</Message></Error><RequestId>id-2"
         ));
-        assert_eq!(url_encoded("{\"a b\"}/ü~"), "%7B%22a%20b%22%7D%2F%C3%BC~");
         assert_eq!(date(Time(1_500_000_000)), "1970-01-01T00:00:01Z");
     }
 }
