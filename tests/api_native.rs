@@ -341,6 +341,7 @@ fn pages_leave_nothing_out_and_give_nothing_twice_while_keys_are_made() {
     assert_eq!(newest, reversed);
 }
 
+/// RustFS GHSA-gw2x: members that nobody knows were taken.
 #[test]
 fn a_body_that_does_not_fit_is_named_and_never_repeated() {
     let served = Served::start();

@@ -2,81 +2,18 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, reason = "a test says what it means, and stops where it is wrong")]
 
-use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
+mod served;
+
+use keyledger::api::ServerOptions;
 use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, OsDice, Outcome};
 use keyledger::model::{Caller, OrgOwner};
-use keyledger::sys::{RealIo, SimDisk, SystemClock};
-use std::net::SocketAddr;
+use keyledger::sys::{SimDisk, SystemClock};
+use served::{reply, serve, served};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-struct Served {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
-    _folder: tempfile::TempDir,
-}
-
-async fn served(options: ServerOptions) -> Served {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = Arc::new(Ledger::init(folder.path(), &InitOptions::default()).unwrap());
-    let (address, stop, running) = serve(ledger, folder.path(), options).await;
-    Served { address, stop, running, _folder: folder }
-}
-
-async fn serve(
-    ledger: Arc<Ledger>,
-    dir: &Path,
-    options: ServerOptions,
-) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
-    let api_options = ApiOptions {
-        region: "us-east-1".to_owned(),
-        trusted_proxies: Vec::new(),
-        dir: dir.to_owned(),
-        public_url: None,
-        provider_key: None,
-    };
-    let api = Api::new(ledger, api_options, Arc::new(RealIo), Arc::new(SystemClock)).unwrap();
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let options = ServerOptions { listen, metrics_listen: None, ..options };
-    let server = Server::bind(Arc::new(api), options).await.unwrap();
-    let address = server.address().unwrap();
-    let (stop, told) = oneshot::channel::<()>();
-    let running = tokio::spawn(server.run(async {
-        let _ = told.await;
-    }));
-    (address, stop, running)
-}
-
-impl Served {
-    async fn connect(&self, head: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream
-    }
-
-    /// A request whose connection is closed after it; the whole reply.
-    async fn ask(&self, head: &str) -> String {
-        reply(self.connect(head).await).await
-    }
-
-    async fn end(self) {
-        self.stop.send(()).unwrap();
-        tokio::time::timeout(Duration::from_secs(20), self.running).await.expect("it ends").unwrap();
-    }
-}
-
-async fn reply(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut text)).await;
-    let _ = read.expect("it answers in time");
-    text
-}
 
 const ASK: &str = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 /// A body that does not come.
