@@ -49,6 +49,44 @@ struct Attribute {
     attribute_value: String,
 }
 
+/// A question that was understood.
+struct Lookup {
+    filter: Filter,
+    since: Option<Time>,
+    /// Exclusive.
+    until: Option<Time>,
+    /// The last event of the page before.
+    before: Option<EventId>,
+    /// Events of the answer.
+    wanted: usize,
+}
+
+impl Question {
+    fn read(self, ledger_id: &[u8; 16]) -> Result<Lookup, RpcError> {
+        let count = self.max_results.unwrap_or(RESULTS_MAX);
+        if !(1..=RESULTS_MAX).contains(&count) {
+            return Err(refused("InvalidMaxResultsException", "MaxResults must be between 1 and 50."));
+        }
+        if self.event_category.is_some_and(|category| category != "insight") {
+            return Err(refused("InvalidEventCategoryException", "EventCategory may only be insight."));
+        }
+        let filter = Filter::of(&self.lookup_attributes, ledger_id)?;
+        let (since, until) = (time(self.start_time)?, time(self.end_time)?.map(|until| until.plus_ns(1)));
+        if matches!((since, until), (Some(since), Some(until)) if since >= until) {
+            return Err(refused("InvalidTimeRangeException", "EndTime must not be earlier than StartTime."));
+        }
+        let before = self.next_token.as_deref().map(read_token).transpose()?;
+        Ok(Lookup { filter, since, until, before, wanted: usize::try_from(count).unwrap_or_default() })
+    }
+}
+
+/// Reading a question and no more, to be fuzzed.
+#[doc(hidden)]
+#[must_use]
+pub fn reads_as_question(body: &[u8]) -> bool {
+    json_rpc::read::<Question>(body).and_then(|asked| asked.read(&[0; 16])).is_ok()
+}
+
 /// Answers one request.
 pub fn answer(api: &Api, incoming: &Incoming) -> Reply {
     let region = api.options.region.as_str();
@@ -89,22 +127,8 @@ fn lookup(api: &Api, incoming: &Incoming, signed: &Signed) -> Result<Value, RpcE
     if !signed.may("cloudtrail:LookupEvents", "*", &[]).is_allow() {
         return Err(refused("AccessDeniedException", "You are not authorized to perform: cloudtrail:LookupEvents"));
     }
-    let asked: Question = json_rpc::parse(incoming)?;
-    let count = asked.max_results.unwrap_or(RESULTS_MAX);
-    if !(1..=RESULTS_MAX).contains(&count) {
-        return Err(refused("InvalidMaxResultsException", "MaxResults must be between 1 and 50."));
-    }
-    let wanted = usize::try_from(count).unwrap_or_default();
-    if asked.event_category.is_some_and(|category| category != "insight") {
-        return Err(refused("InvalidEventCategoryException", "EventCategory may only be insight."));
-    }
     let ledger_id = api.ledger.meta().ledger_id;
-    let filter = Filter::of(&asked.lookup_attributes, &ledger_id)?;
-    let (since, until) = (time(asked.start_time)?, time(asked.end_time)?.map(|until| until.plus_ns(1)));
-    if matches!((since, until), (Some(since), Some(until)) if since >= until) {
-        return Err(refused("InvalidTimeRangeException", "EndTime must not be earlier than StartTime."));
-    }
-    let before = asked.next_token.as_deref().map(read_token).transpose()?;
+    let Lookup { filter, since, until, before, wanted } = json_rpc::parse::<Question>(incoming)?.read(&ledger_id)?;
     let worlds = Worlds::live(signed.state.share());
     api.past.ask(api, signed.key.org, |history| {
         let mut query = filter.query(history, &worlds)?;

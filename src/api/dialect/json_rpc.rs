@@ -100,7 +100,12 @@ pub fn parse<T: DeserializeOwned>(incoming: &Incoming) -> Result<T, RpcError> {
     if !incoming.header("content-type").is_some_and(is_json) {
         return Err(RpcError::serialization(format!("Send the request as {JSON}")));
     }
-    let body: &[u8] = if incoming.body.is_empty() { b"{}" } else { &incoming.body };
+    read(&incoming.body)
+}
+
+/// As [`parse`], of a body whose content type was looked at.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, RpcError> {
+    let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {
         let why = crate::model::text::excerpt(&error.to_string(), 200);
         RpcError::serialization(format!("The request's body is not what the operation takes: {why}"))

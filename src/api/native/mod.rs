@@ -79,6 +79,14 @@ pub async fn answer(api: &Api, incoming: &Incoming) -> Reply {
     answered(api, incoming).await.unwrap_or_else(|problem| problem.reply())
 }
 
+/// Reading a request's target and no more, to be fuzzed.
+#[doc(hidden)]
+pub fn reads_as_target(method: &str, target: &str) -> bool {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let Found::Route(route, _) = table::find(method, path) else { return false };
+    Query::parse(route, query).is_ok_and(|query| page::Paging::of(&query).is_ok())
+}
+
 /// What the server refuses.
 pub fn fault(fault: Fault) -> Reply {
     Problem::fault(fault).reply()
