@@ -5,8 +5,8 @@ mod given;
 use given::{ALLOW, DAY, FULL, Given, HOUR, READ, SECOND, a_busy_org, an_org, bucket, id, imported, operator};
 use keyledger::ledger::command::{OwnerName, Target};
 use keyledger::ledger::decide::{SECRET_GRACE_MAX_NS, decide};
-use keyledger::ledger::fresh::{Fresh, Leap};
 use keyledger::ledger::{Command, CreateAccessKey, CreateKeyWith, NewPolicy, Noun, Outcome, Refusal, UpdateKeyRights};
+use keyledger::ledger::{Fresh, Leap};
 use keyledger::model::EventKind as Kind;
 use keyledger::model::{
     AccountId, Caller, Dialect, Event, Grant, GrantRole, Holder, OrgOwner, OrgSettings, Role, Seq, Tags,

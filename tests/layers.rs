@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &str)] = &[
     ("bincode", "model/codec.rs"),
     ("memmap2", "log/map.rs"),
-    ("rand", "ledger/fresh.rs"),
+    ("rand", "ledger/dice.rs"),
     ("clap", "cli/"),
     ("ureq", "client/mod.rs"),
     ("unsafe", "log/map.rs"),

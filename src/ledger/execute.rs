@@ -18,8 +18,9 @@
 
 use super::OpenReport;
 use super::command::Command;
+use super::dice::SharedDice;
 use super::error::{ExecuteError, OpenError};
-use super::fresh::{DrawnKey, Need, SharedDice};
+use super::fresh::{DrawnKey, Need};
 use super::outcome::Outcome;
 use super::ticket::{Bell, Ticket, Woken, ticket};
 use super::vault::Vault;

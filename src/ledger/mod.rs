@@ -11,9 +11,11 @@
 
 pub mod command;
 pub mod decide;
+mod dice;
 pub mod error;
 mod execute;
 pub mod fresh;
+mod guarded_clock;
 pub mod import;
 mod open;
 pub mod outcome;
@@ -28,9 +30,11 @@ pub use command::{
     Command, CreateAccessKey, CreateKeyWith, ImportAccessKey, NewPolicy, OwnerName, PolicyRef, Target, UpdateKeyRights,
 };
 pub use decide::{Decided, decide};
+pub use dice::{Dice, OsDice, SeededDice};
 pub use error::{ExecuteError, Noun, OpenError, Refusal};
 pub use execute::{Done, Ledger, Token};
-pub use fresh::{Dice, Fresh, OsDice, SeededDice};
+pub use fresh::Fresh;
+pub use guarded_clock::{Leap, Stamp};
 pub use open::{InitOptions, LedgerOptions, OpenReport};
 pub use outcome::{KeyMade, Outcome};
 pub use ticket::Ticket;

@@ -12,9 +12,10 @@
 //! Not here: deciding and appending (`execute`, `writer`).
 
 use super::command::Command;
+use super::dice::{Dice, OsDice, SharedDice};
 use super::error::OpenError;
 use super::execute::Ledger;
-use super::fresh::{Dice, GuardedClock, OsDice, SharedDice};
+use super::guarded_clock::GuardedClock;
 use super::pace::Pace;
 use super::upkeep::{Over, Snapshots, over_of};
 use super::usage::UsageBudget;

@@ -7,7 +7,7 @@
 //!
 //! Not here: when an idle ledger does this (`execute`).
 
-use super::fresh::Reading;
+use super::guarded_clock::Reading;
 use super::writer::{Append, Writer, failed};
 use crate::log::{KIND_ATTESTATION, KIND_COMMIT};
 use crate::model::{Actor, Commit, Dialect, Envelope, Event, KeyUid, OrgUid, Seq, ShredLevel, Time};

@@ -13,9 +13,11 @@
 //! Not here: queues and threads (`execute`), the order of recovery (`open`), secrets that are over and snapshots (`upkeep`).
 
 use super::decide::{actor_of, decide, org_of};
+use super::dice::{Dice, SharedDice};
 use super::error::{ExecuteError, Refusal};
 use super::execute::{Done, Token};
-use super::fresh::{Dice, Drawn, DrawnKey, GuardedClock, Reading, SharedDice, Stamp, draw};
+use super::fresh::{Drawn, DrawnKey, draw};
+use super::guarded_clock::{GuardedClock, Reading, Stamp};
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::ticket::{Reply, Woken};

@@ -8,7 +8,8 @@
 
 use super::error::LogError;
 use super::reader::LogReader;
-use super::recovery::{self, Depth, Sealed, Survey};
+use super::recovery::{self, Depth, Survey};
+use super::sealed::{Sealed, check_follows};
 use super::segment::{self, BadRecord, HEADER, SEAL, Seal};
 use super::shared::{Published, Segment};
 use super::walk::Position;
@@ -142,9 +143,9 @@ fn walk_segment(
     before: Option<&Sealed>,
 ) -> Result<(Segment, Option<Sealed>), LogError> {
     let path = segment::path(&published.dir, base_seq);
-    let bytes = recovery::read_whole(io, &path)?;
+    let bytes = segment::read_whole(io, &path)?;
     let header = segment::check_header(&bytes, bytes.len() as u64, &path, base_seq, &published.meta.ledger_id)?;
-    recovery::check_follows(&published.dir, before, &header, &path)?;
+    check_follows(&published.dir, before, &header, &path)?;
     let mut at = Position::start_of(&header, before.map_or(i64::MIN, |it| it.seal.last_recorded_at_ns));
     let mut first_at_ns = None;
     while let Ok(frame) = at.step(&published.keys, &bytes, header.limit()) {

@@ -7,7 +7,7 @@
 //!    tail.wit                    how far the log was acknowledged, two slots in turn      (witness)
 //!    log/<base_seq>.seg          frames, appended with pwrite, read through maps          (segment, frame)
 //!    log/next.tmp, reserve.tmp   zero-filled segments to come                             (spare)
-//!    quarantine/                 what recovery cut off                                    (recovery)
+//!    quarantine/                 what recovery cut off                                    (mend)
 //! ```
 //!
 //! To the log a payload is bytes. [`LogWriter`] appends groups of frames; [`LogReader`] reads what is durable, in the
@@ -34,10 +34,12 @@ mod follow;
 mod frame;
 mod judge;
 mod map;
+mod mend;
 mod meta;
 mod open;
 mod reader;
 mod recovery;
+mod sealed;
 mod search;
 mod segment;
 mod shared;
@@ -58,9 +60,10 @@ pub use frame::{
 };
 pub use judge::Verdict;
 pub(crate) use map::prefetch;
+pub use mend::Cut;
 pub use meta::{CHECKPOINT_KEYS_MAX, Meta, ORIGIN_BYTES_MAX};
 pub use reader::{Frames, LogReader, SegmentCheck, SegmentInfo};
-pub use recovery::{Cut, Recovery};
+pub use recovery::Recovery;
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use tree::{Hash, Tree, leaf_hash, node_hash};
 pub use verify::{TornTail, VerifyOptions, VerifyReport, verify};

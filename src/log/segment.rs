@@ -325,6 +325,11 @@ impl SealHasher {
     }
 }
 
+/// All bytes of a segment's file.
+pub(crate) fn read_whole(io: &dyn Io, path: &Path) -> Result<Vec<u8>, LogError> {
+    io.read(path, SEGMENT_BYTES_MAX).map_err(LogError::io("read", path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

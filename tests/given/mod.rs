@@ -9,8 +9,9 @@
 
 use keyledger::ledger::command::OwnerName;
 use keyledger::ledger::decide::{actor_of, decide};
-use keyledger::ledger::fresh::{SeededDice, Stamp, draw};
+use keyledger::ledger::fresh::draw;
 use keyledger::ledger::{Command, CreateAccessKey, Decided, ImportAccessKey, Noun, Outcome, Refusal};
+use keyledger::ledger::{SeededDice, Stamp};
 use keyledger::model::{
     AccessKeyId, AccountId, Caller, Commit, Dialect, Envelope, Event, EventKind, OrgOwner, OrgUid, Time,
 };

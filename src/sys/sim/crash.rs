@@ -7,8 +7,9 @@
 //! Not here: which of these a journal would rule out; a log that survives them all needs no journal.
 #![expect(clippy::cast_possible_truncation, reason = "simulated files are small")]
 
+use super::SimDisk;
 use super::image::{Image, SECTOR};
-use super::{Change, Node, SimDisk, State};
+use super::nodes::{Change, FileNode, Node, State};
 use std::sync::Arc;
 
 /// What a lost sector reads as, if nothing lasting was in it.
@@ -117,7 +118,7 @@ impl CrashPoint {
 }
 
 /// A file after the crash.
-fn survivor(file: &super::FileNode, kept: &[bool], fill: Fill, dice: &mut Dice, stale: &[Arc<[u8; SECTOR]>]) -> Image {
+fn survivor(file: &FileNode, kept: &[bool], fill: Fill, dice: &mut Dice, stale: &[Arc<[u8; SECTOR]>]) -> Image {
     let mut image = file.synced.clone();
     let mut len = image.len();
     let mut lost = |image: &mut Image, index: u64| match fill {
