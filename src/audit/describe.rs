@@ -347,7 +347,7 @@ pub fn grants(grants: &[Grant]) -> String {
 }
 
 /// Uses in a rollup of one key.
-pub(super) fn uses_of(usage: &crate::model::event::KeyUsage) -> u64 {
+pub(super) fn uses_of(usage: &crate::model::usage::KeyUsage) -> u64 {
     usage.tuples.iter().fold(usage.other, |sum, tuple| sum.saturating_add(tuple.count))
 }
 

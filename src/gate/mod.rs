@@ -41,7 +41,7 @@ pub use s3::{Class, Operation};
 pub use secret::SecretProof;
 pub use service::{ServiceDenied, ServiceRules, ServiceSigner, ServiceUse};
 
-use crate::model::event::{KeyUsage, Rejected};
+use crate::model::usage::{KeyUsage, Rejected};
 use crate::model::{OrgUid, Seq, Time};
 use crate::policy::Cidr;
 use crate::sigv4::{self, Request, Rules, Scratch, Verified};

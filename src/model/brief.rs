@@ -11,8 +11,9 @@
 use super::codec::{self, CodecError, PART_SALT_BYTES, SCHEMA};
 use super::commit::{ActorBrief, EnvelopeBrief, TokenBrief};
 use super::cursor::Cursor;
-use super::event::{Event, EventKind, Grant, KeyOwner, Tags};
+use super::event::{Event, EventKind};
 use super::id::{BucketName, GroupUid, KeyUid, OrgUid, PolicyUid, Seq, UserUid};
+use super::noun::{Grant, KeyOwner, Tags};
 use super::time::Time;
 use super::{ActorKind, Dialect, Holder, KeyCreated};
 use std::borrow::Cow;

@@ -4,8 +4,8 @@
 //!
 //! Not here: proving who a caller is (`gate::authenticate`), and what it may do (`ledger::decide`, `state::access`).
 
-use super::event::Role;
 use super::id::{AccessKeyId, Seq, UserUid};
+use super::noun::Role;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 

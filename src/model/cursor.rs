@@ -6,9 +6,9 @@
 //! Not here: the shapes of commits (`brief`) and records (`state::snapshot`).
 
 use super::brief::OwnerBrief;
-use super::event::{Grant, GrantRole};
 use super::id::{BucketName, PolicyUid, UserUid};
 use super::limits;
+use super::noun::{Grant, GrantRole};
 use super::time::Time;
 
 /// Bytes still to be read.

@@ -13,20 +13,21 @@ pub mod event;
 pub mod evidence;
 pub mod id;
 pub mod limits;
+pub mod noun;
 pub mod sealed;
 pub mod text;
 pub mod time;
 pub mod uids;
+pub mod usage;
 
 pub use caller::{Actor, ActorKind, Caller, Dialect, Principal};
 pub use codec::{CodecError, SCHEMA};
 pub use commit::{Commit, Envelope, EventId};
-pub use event::{
-    Event, EventKind, Grant, GrantRole, Holder, KeyCreated, KeyOrigin, KeyOwner, KeyUsage, OrgKind, OrgOwner,
-    OrgSettings, Rejected, Role, Tags, UsageTuple,
-};
+pub use event::{Event, EventKind, KeyCreated};
 pub use evidence::{EvidenceRecord, Identity, IdentityKind, Observed, Outcome, Rank};
 pub use id::{AccessKeyId, AccountId, BucketName, GroupUid, KeyUid, OrgUid, PolicyUid, Seq, UserUid};
 pub use limits::Invalid;
+pub use noun::{Grant, GrantRole, Holder, KeyOrigin, KeyOwner, OrgKind, OrgOwner, OrgSettings, Role, Tags};
 pub use sealed::{SecretVersion, ShredLevel};
 pub use time::{Time, When};
+pub use usage::{KeyUsage, Rejected, UsageTuple};

@@ -4,12 +4,13 @@
 //!
 //! Not here: the request's values and the comparing.
 
+use super::arn::ArnPattern;
 use super::document::Reading;
 use super::error::{DocumentError, Path};
 use super::json::Json;
 use super::key::ConditionKey;
 use super::operator::{Family, OperatorUse};
-use super::pattern::{ArnPattern, Pattern};
+use super::pattern::Pattern;
 use super::value::{self, Cidr, Number};
 use crate::model::Time;
 use jiff::Timestamp;

@@ -7,10 +7,11 @@
 //!
 //! Not here: conditions and patterns (`condition`, `pattern`), and resource policies: a `Principal` is refused.
 
+use super::arn::ResourcePattern;
 use super::condition::{Condition, parse_block};
 use super::error::{DocumentError, Path};
 use super::json::Json;
-use super::pattern::{ActionPattern, ResourcePattern};
+use super::pattern::ActionPattern;
 use super::program::Program;
 
 /// Bytes of a text that is looked at at all, white space included: as much as IAM's API takes.

@@ -6,9 +6,10 @@
 //!
 //! Not here: whose documents bear on a request (`state::access`); the statements that did not match (`explain`).
 
+use super::arn::ResourcePattern;
 use super::decision::{Decision, StatementAt, Verdict};
 use super::document::{Document, Effect, Listed, Statement};
-use super::pattern::{ActionPattern, ResourcePattern};
+use super::pattern::ActionPattern;
 use super::request::{Context, Request};
 
 /// Decides `request` by all of `documents` together.

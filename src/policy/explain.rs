@@ -5,11 +5,12 @@
 //!
 //! Not here: deciding.
 
+use super::arn::{ArnPattern, ResourcePattern};
 use super::condition::{Condition, Values};
 use super::decision::{Decision, StatementAt, Verdict};
 use super::document::{Document, Effect, Listed, Statement};
 use super::evaluate::evaluate;
-use super::pattern::{ActionPattern, ArnPattern, Pattern, ResourcePattern};
+use super::pattern::{ActionPattern, Pattern};
 use super::request::{Context, Found, Request};
 use super::value::{Cidr, Number};
 use base64::Engine as _;

@@ -9,8 +9,9 @@
 //!
 //! Not here: which patterns a statement has, and what a match means.
 
+use super::arn::{ArnPattern, ResourcePattern, Whole};
 use super::key::{ConditionKey, same_ignoring_case};
-use super::pattern::{ArnPattern, Part, Pattern, ResourcePattern, Shape, Variable, Whole};
+use super::pattern::{Part, Pattern, Shape, Variable};
 use super::request::{Context, Found, Value};
 use std::borrow::Cow;
 

@@ -17,6 +17,7 @@
 //! becomes an action, a resource and keys (the request gate).
 
 mod action;
+mod arn;
 mod cases;
 mod compare;
 mod condition;
@@ -37,6 +38,7 @@ mod summary;
 mod value;
 
 pub use action::Action;
+pub use arn::{ArnPattern, ResourcePattern};
 pub use cases::{Answered, Cases, Unanswered};
 pub use condition::{Condition, Values};
 pub use decision::{Decision, StatementAt, Verdict};
@@ -46,7 +48,7 @@ pub use evaluate::{evaluate, first_deny};
 pub use explain::{Explained, Explanation, FailedCondition, Outcome, explain};
 pub use key::{ConditionKey, KnownKey};
 pub use operator::{Family, Operator, OperatorUse, Quantifier};
-pub use pattern::{ActionPattern, ArnPattern, Part, Pattern, ResourcePattern, Variable};
+pub use pattern::{ActionPattern, Part, Pattern, Variable};
 pub use request::{Context, Found, Request, Value};
 pub use summary::Grant;
 pub use value::{Cidr, Number};

@@ -2,8 +2,9 @@
 //!
 //! Not here: whether a grant has effect; that needs the other documents of its holder and a request.
 
+use super::arn::ResourcePattern;
 use super::document::{Document, Effect, Listed, Statement};
-use super::pattern::{ActionPattern, ResourcePattern};
+use super::pattern::ActionPattern;
 use serde::Serialize;
 use std::fmt;
 

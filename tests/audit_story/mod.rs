@@ -5,8 +5,9 @@
     reason = "each test file uses a part of it, and what does not parse is the test's fault"
 )]
 
-use keyledger::model::event::{EvidenceChange, KeyUsage, Rejected, UsageTuple};
+use keyledger::model::event::EvidenceChange;
 use keyledger::model::id::World;
+use keyledger::model::usage::{KeyUsage, Rejected, UsageTuple};
 use keyledger::model::{
     AccessKeyId, AccountId, Actor, ActorKind, BucketName, Commit, Dialect, Envelope, Event, EvidenceRecord, Grant,
     Holder, Identity, IdentityKind, KeyCreated, KeyOwner, KeyUid, Observed, OrgKind, OrgOwner, OrgSettings, OrgUid,

@@ -2,8 +2,9 @@
 
 use crate::samples::{ORG, START, secret};
 use keyledger::model::commit::TokenUsed;
-use keyledger::model::event::{EvidenceChange, KeyUsage, UsageTuple};
+use keyledger::model::event::EvidenceChange;
 use keyledger::model::id::World;
+use keyledger::model::usage::{KeyUsage, UsageTuple};
 use keyledger::model::{
     AccessKeyId, AccountId, Actor, BucketName, Commit, Dialect, Envelope, Event, EvidenceRecord, Grant, GrantRole,
     GroupUid, Holder, Identity, IdentityKind, KeyCreated, KeyOwner, KeyUid, Observed, OrgKind, OrgOwner, OrgSettings,

@@ -4,8 +4,9 @@
 
 pub mod golden;
 
-use keyledger::model::event::{EvidenceChange, KeyUsage, Rejected, UsageTuple};
+use keyledger::model::event::EvidenceChange;
 use keyledger::model::id::World;
+use keyledger::model::usage::{KeyUsage, Rejected, UsageTuple};
 use keyledger::model::{
     AccessKeyId, AccountId, Actor, ActorKind, BucketName, Commit, Dialect, Envelope, Event, EventKind, EvidenceRecord,
     Grant, GrantRole, GroupUid, Holder, Identity, IdentityKind, KeyCreated, KeyOwner, KeyUid, Observed, OrgKind,

@@ -12,7 +12,7 @@
 mod book;
 
 use super::Rollup;
-use crate::model::event::{KeyUsage, Rejected, UsageTuple};
+use crate::model::usage::{KeyUsage, Rejected, UsageTuple};
 use crate::model::{BucketName, KeyUid, OrgUid, Time};
 use crate::state::KeyStatus;
 use book::Book;

@@ -7,14 +7,19 @@
 //! - No secret is ever encoded: an imported one is skipped, so the digest of an idempotent command says nothing about it
 //!   (`execute` compares the secrets themselves).
 //!
-//! Not here: whether a command is allowed and what it does (`decide`), what it answers (`outcome`).
+//! Not here: what a new key shall be (`key`), whom a command is about (`subject`), whether a command is allowed and what it does (`decide`), what it answers (`outcome`).
+
+mod key;
+mod subject;
+
+pub use key::{CreateAccessKey, CreateKeyWith, ImportAccessKey, NewPolicy, OwnerName, UpdateKeyRights};
+pub use subject::Subject;
 
 use super::fresh::Need;
 use crate::model::{
     AccessKeyId, AccountId, BucketName, Event, Grant, KeyUsage, OrgOwner, OrgSettings, OrgUid, Rejected, Role, Seq,
     Tags, Time,
 };
-use crate::vault::SecretKey;
 use compact_str::CompactString;
 use serde::Serialize;
 use std::sync::Arc;
@@ -29,76 +34,6 @@ pub enum Target {
     User(CompactString),
     Group(CompactString),
     Key(AccessKeyId),
-}
-
-/// Whose a new key shall be.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub enum OwnerName {
-    #[default]
-    Org,
-    User(CompactString),
-    /// As in Lightsail: the key gets Editor on the bucket unless grants are named.
-    Bucket(BucketName),
-    /// The user of this external id; [`Command::CreateKeyWith`] makes one where there is none.
-    External(CompactString),
-}
-
-/// What a new key shall be.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct CreateAccessKey {
-    pub owner: OwnerName,
-    pub label: CompactString,
-    pub description: CompactString,
-    pub tags: Tags,
-    /// In any order, doubled or not; Admin only on `*`.
-    pub grants: Vec<Grant>,
-    /// Attached in the same commit; one unknown name refuses the key.
-    pub policies: Vec<PolicyRef>,
-    /// Create and list buckets without a policy that says so.
-    pub default_allow: bool,
-    /// `None`: the org's default, else never.
-    pub expires_at: Option<Time>,
-}
-
-/// A key made elsewhere.
-#[derive(Debug, Clone, Serialize)]
-pub struct ImportAccessKey {
-    pub access_key_id: AccessKeyId,
-    #[serde(skip)]
-    pub secret: Arc<SecretKey>,
-    pub key: CreateAccessKey,
-}
-
-/// A policy that is made together with the key it is attached to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NewPolicy {
-    pub name: CompactString,
-    pub description: CompactString,
-    pub document: Arc<str>,
-}
-
-/// A key, and what is made in the same commit: all of it or none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct CreateKeyWith {
-    pub key: CreateAccessKey,
-    /// Attached to the key beside those it names; a name that is taken refuses everything.
-    pub policies: Vec<NewPolicy>,
-    /// Registered to the org; one of the org's already is fine.
-    pub bucket: Option<BucketName>,
-    /// No second key where the owner has a usable one of this label and these grants.
-    pub once: bool,
-}
-
-/// What of a key's rights shall change, all of it in one commit; `None` stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct UpdateKeyRights {
-    /// Replaces all grants.
-    pub grants: Option<Vec<Grant>>,
-    pub default_allow: Option<bool>,
-    /// Detached first; what is not attached is passed over.
-    pub remove: Vec<PolicyRef>,
-    /// What is attached already is passed over.
-    pub add: Vec<PolicyRef>,
 }
 
 /// What somebody wants done. [`super::decide()`] says what becomes of it.
@@ -450,21 +385,6 @@ pub enum Command {
     },
 }
 
-/// Whom a command is about, as far as rights and preconditions go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject<'a> {
-    /// The ledger as a whole.
-    Ledger,
-    Org(OrgUid),
-    Provider(&'a str),
-    User(OrgUid, &'a str),
-    Group(OrgUid, &'a str),
-    Policy(OrgUid, &'a str),
-    Bucket(OrgUid, &'a BucketName),
-    Key(&'a AccessKeyId),
-    Evidence(AccountId),
-}
-
 impl Command {
     /// This command, if what it changes was last changed by the commit `changed`.
     #[must_use]
@@ -505,84 +425,6 @@ impl Command {
             Command::RotateSecret { .. } => Need::Secret,
             Command::ImportKey { .. } => Need::BroughtSecret,
             _ => Need::Nothing,
-        }
-    }
-
-    /// Whom it is about.
-    #[must_use]
-    pub fn subject(&self) -> Subject<'_> {
-        match self {
-            Command::Expecting { command, .. } => command.subject(),
-            Command::CreateOrg { .. }
-            | Command::AcceptClock {}
-            | Command::AcceptRestore {}
-            | Command::RecordRestore { .. }
-            | Command::RecordTailAccepted { .. }
-            | Command::RefuseSignIn { key: None, .. } => Subject::Ledger,
-            Command::CreateProvider { provider, .. } | Command::ChangeProviderKey { provider, .. } => {
-                Subject::Provider(provider)
-            }
-            Command::SuspendOrg { org }
-            | Command::ResumeOrg { org }
-            | Command::SetOrgSettings { org, .. }
-            | Command::SetOrgAlias { org, .. }
-            | Command::RecordUse { org, .. }
-            | Command::CreateUser { org, .. }
-            | Command::CreateGroup { org, .. }
-            | Command::CreateKey { org, .. }
-            | Command::CreateKeyWith { org, .. }
-            | Command::ImportKey { org, .. }
-            | Command::CreatePolicy { org, .. } => Subject::Org(*org),
-            Command::UpdateUser { org, user, .. }
-            | Command::SetUserRole { org, user, .. }
-            | Command::TagUser { org, user, .. }
-            | Command::SetUserBoundary { org, user, .. }
-            | Command::DeleteUser { org, user } => Subject::User(*org, user),
-            Command::UpdateGroup { org, group, .. }
-            | Command::DeleteGroup { org, group }
-            | Command::AddGroupMember { org, group, .. }
-            | Command::RemoveGroupMember { org, group, .. } => Subject::Group(*org, group),
-            Command::TagPolicy { org, policy, .. }
-            | Command::CreatePolicyVersion { org, policy, .. }
-            | Command::ReplacePolicyDocument { org, policy, .. }
-            | Command::UpdatePolicy { org, policy, .. }
-            | Command::SetDefaultPolicyVersion { org, policy, .. }
-            | Command::DeletePolicyVersion { org, policy, .. }
-            | Command::DeletePolicy { org, policy, .. } => Subject::Policy(*org, policy),
-            // The right that changes is the holder's.
-            Command::PutInlinePolicy { org, holder, .. }
-            | Command::DeleteInlinePolicy { org, holder, .. }
-            | Command::AttachPolicy { org, to: holder, .. }
-            | Command::DetachPolicy { org, from: holder, .. } => match holder {
-                Target::User(user) => Subject::User(*org, user),
-                Target::Group(group) => Subject::Group(*org, group),
-                Target::Key(key) => Subject::Key(key),
-            },
-            Command::RegisterBucket { org, bucket } | Command::ForgetBucket { org, bucket } => {
-                Subject::Bucket(*org, bucket)
-            }
-            Command::ImportEvidence { account, .. } => Subject::Evidence(*account),
-            Command::LabelKey { key, .. }
-            | Command::DescribeKey { key, .. }
-            | Command::TagKey { key, .. }
-            | Command::SetKeyGrants { key, .. }
-            | Command::SetKeyDefaultAllow { key, .. }
-            | Command::UpdateKeyRights { key, .. }
-            | Command::SetKeyExpiry { key, .. }
-            | Command::SuspendKey { key }
-            | Command::ResumeKey { key }
-            | Command::RevokeKey { key }
-            | Command::DeleteKey { key }
-            | Command::RotateKey { key, .. }
-            | Command::RotateSecret { key, .. }
-            | Command::RetireSecret { key, .. }
-            | Command::FlagKey { key, .. }
-            | Command::ClearKey { key }
-            | Command::OpenToken { key, .. }
-            | Command::CloseToken { key, .. }
-            | Command::OpenSession { key, .. }
-            | Command::CloseSession { key, .. }
-            | Command::RefuseSignIn { key: Some(key), .. } => Subject::Key(key),
         }
     }
 }
