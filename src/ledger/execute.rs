@@ -424,6 +424,7 @@ impl Shared {
         if !writer.pace.expects_more(have) {
             return false;
         }
+        writer.pace.waits(have);
         writer.pace.arrived(writer.clock.now().boot_ns);
         loop {
             // Who is awaited may need this very core.

@@ -5,6 +5,10 @@
 //! on another is held open until as many commands are there as were answered and queued when that one ended; it takes in
 //! whatever comes meanwhile, and leaves at once when nobody came for a quarter of the last flush's time.
 //!
+//! Callers who do much between two commands, as a server's do, are not back in time: waiting then takes from them the very cores they
+//! need. So after a wait in which less than half of those who were missing came, the next group does not wait, and after further
+//! such waits the next three, seven and so on.
+//!
 //! Invariants
 //! - A lone command waits for nothing: after a group of one with nothing queued behind it, and after a pause, nobody is expected.
 //! - The wait is bounded by the last flush: a quarter of it without an arrival, half of it in all, and never more than 1 ms.
@@ -13,6 +17,9 @@
 
 /// Longest time without an arrival, and in all, whatever the disk takes: 0.5 ms and 1 ms.
 const GAP_NS_MAX: i64 = 500_000;
+
+/// Groups that do not wait, at most, before it is tried again.
+const SKIPPED_MAX: u32 = 63;
 
 /// What a leader knows of the last group. Times are boot-clock nanoseconds.
 #[derive(Debug, Default)]
@@ -27,6 +34,11 @@ pub(super) struct Pace {
     /// When the wait was looked at last, and how long nobody has come.
     looked_ns: i64,
     pause_ns: i64,
+    /// Commands of the group in hand when its wait began, if it did wait.
+    waited_with: Option<usize>,
+    /// Groups to go without a wait, and how many those were the last time.
+    skip: u32,
+    skipped: u32,
 }
 
 impl Pace {
@@ -36,11 +48,18 @@ impl Pace {
             self.expected = 0;
         }
         self.waited_ns = 0;
+        self.waited_with = None;
+        self.skip = self.skip.saturating_sub(1);
         self.arrived(now_ns);
     }
 
     /// A group ended at `now_ns`: `answered` callers may come back, and `queued` commands are there.
     pub(super) fn ended(&mut self, answered: usize, queued: usize, flush_ns: i64, now_ns: i64) {
+        if let Some(with) = self.waited_with.take() {
+            let (missing, came) = (self.expected.saturating_sub(with), answered.saturating_sub(with));
+            self.skipped = if 2 * came < missing { (2 * self.skipped + 1).min(SKIPPED_MAX) } else { 0 };
+            self.skip = self.skipped;
+        }
         self.expected = if answered + queued > 1 { answered + queued } else { 0 };
         self.gap_ns = (flush_ns / 4).clamp(0, GAP_NS_MAX);
         self.ended_ns = now_ns;
@@ -56,7 +75,12 @@ impl Pace {
 
     /// Whether more commands are expected than the `have` that are there.
     pub(super) fn expects_more(&self, have: usize) -> bool {
-        have < self.expected && self.gap_ns > 0
+        have < self.expected && self.gap_ns > 0 && self.skip == 0
+    }
+
+    /// The group in hand waits, with `have` commands.
+    pub(super) fn waits(&mut self, have: usize) {
+        self.waited_with.get_or_insert(have);
     }
 
     /// Whether it is worth waiting on, at `now_ns`.
@@ -102,6 +126,28 @@ mod tests {
         assert!(pace.is_patient(FLUSH + 190_000));
         pace.arrived(FLUSH + 190_000);
         assert!(!pace.is_patient(FLUSH + 250_000), "not longer than half a flush in all");
+    }
+
+    #[test]
+    fn callers_who_take_long_are_waited_for_ever_less_often_until_they_come_in_time() {
+        let mut pace = Pace::default();
+        let mut waits = |came: usize, groups: u32| {
+            let mut waits = 0;
+            for _ in 0..groups {
+                pace.ended(20, 20, FLUSH, FLUSH);
+                pace.begin(FLUSH + 10);
+                if pace.expects_more(20) {
+                    waits += 1;
+                    pace.waits(20);
+                }
+                pace.ended(20 + came, 20 - came, FLUSH, FLUSH);
+                pace.begin(FLUSH + 10);
+            }
+            waits
+        };
+        let first = waits(5, 1_000);
+        assert!((10..30).contains(&first), "{first} waits");
+        assert!(waits(15, 100) > 60, "most of them come");
     }
 
     #[test]

@@ -185,12 +185,22 @@ impl State {
         owner: &OwnerRef,
         after: Option<KeyUid>,
     ) -> Option<impl Iterator<Item = KeyRecord> + 'a> {
+        self.keys_after_as(owner, after, |key| key.to_record())
+    }
+
+    /// [`State::keys_after`], each as `f` shows it; nothing else of it is copied.
+    pub fn keys_after_as<'a, T: 'a>(
+        &'a self,
+        owner: &OwnerRef,
+        after: Option<KeyUid>,
+        mut f: impl FnMut(&KeyView<'_>) -> T + 'a,
+    ) -> Option<impl Iterator<Item = T> + 'a> {
         let after = match after {
             Some(uid) => Some(self.keys.number(uid)?),
             None => None,
         };
         let numbers = self.index().keys_after(&self.root.numbers, owner, after);
-        Some(numbers.filter_map(|number| self.keys.table().with_number(number, self.seq(), |key| key.to_record())))
+        Some(numbers.filter_map(move |number| self.keys.table().with_number(number, self.seq(), &mut f)))
     }
 
     /// How many keys of an owner are not deleted.

@@ -13,7 +13,7 @@ use super::xml::Xml;
 use crate::ledger::{Command, CreateAccessKey, Outcome, OwnerName};
 use crate::model::id::World;
 use crate::model::{AccessKeyId, Grant, GrantRole, KeyOwner, Time};
-use crate::state::{KeyRecord, KeyStatus, OwnerRef, UserRecord};
+use crate::state::{KeyRecord, KeyStatus, KeyView, OwnerRef, UserRecord};
 use std::sync::Arc;
 
 /// How the account root is called where a user's name stands.
@@ -136,23 +136,20 @@ pub fn list(call: &Call<'_>) -> Answer {
         Some(Some((of, id))) if of == epoch => Some(AccessKeyId::uid_of(id, World::Live)),
         Some(_) => return Err(bad()),
     };
-    let keys = call.state().keys_after(&owner, after).ok_or_else(bad)?;
-    let page = paging.page(keys, |key| format!("{epoch}/{}", key.id));
+    let row = |key: &KeyView<'_>| (key.id(), call.state().status_of(key, call.now()), key.created_at());
+    let keys = call.state().keys_after_as(&owner, after, row).ok_or_else(bad)?;
+    let page = paging.page(keys, |(id, ..)| format!("{epoch}/{id}"));
     let mut xml = Xml::default();
-    xml.list("AccessKeyMetadata", &page.items, |xml, key| {
+    xml.list("AccessKeyMetadata", &page.items, |xml, (id, status, created)| {
         xml.text("UserName", shown);
-        xml.text("AccessKeyId", key.id.as_str());
-        xml.text("Status", status_word(call.state().status(key, call.now())));
-        created(xml, key);
+        xml.text("AccessKeyId", id.as_str());
+        xml.text("Status", status_word(*status));
+        if *created != Time::MIN {
+            xml.date("CreateDate", *created);
+        }
     });
     page.write_end(&mut xml);
     Ok(Some(xml))
-}
-
-fn created(xml: &mut Xml, key: &KeyRecord) {
-    if let Some(at) = key.created_at() {
-        xml.date("CreateDate", at);
-    }
 }
 
 /// The key that is meant, when it is the user's, or the root's without one. What was deleted is the writer's to refuse, so that a
