@@ -16,12 +16,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-import partner
+import partner_client
 from served import ALLOW_S3, Served
 
 S3 = ("--s3-listen", "127.0.0.1:0", "--s3-root", "FOLDER/objects")
 HERE, THERE = "111122223333", "444455556666"
-PROVIDER = {"KEYLEDGER_PARTNER_PROVIDER": partner.PROVIDER, "KEYLEDGER_PARTNER_SIGNING_KEY": partner.KEY}
+PROVIDER = {"KEYLEDGER_PARTNER_PROVIDER": partner_client.PROVIDER, "KEYLEDGER_PARTNER_SIGNING_KEY": partner_client.KEY}
 
 
 class Tigris:
@@ -139,7 +139,7 @@ class Across(Served):
         self.assertEqual(self.told(key[0]), ["CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey"])
 
     def test_a_key_of_a_partner(self):
-        client = partner.Client(self.server.endpoint)
+        client = partner_client.Client(self.server.endpoint)
         made = client.ok("POST", "/orgs/tenant-1/key", {"user_id": "u", "name": "backup", "user_role": "Admin", "buckets_roles": [
             {"bucket_name": "*", "role": "Admin"}]})
         key = (made["id"], made["secret_key"])
@@ -199,7 +199,7 @@ class Orgs(Served):
         lightsail = cls.server.client("lightsail", key=there)
         lightsail.create_bucket(bucketName="their-bucket", bundleId="small_1_0")
         cls.bucket_key = lightsail.create_bucket_access_key(bucketName="their-bucket")["accessKey"]["accessKeyId"]
-        cls.partner = partner.Client(cls.server.endpoint)
+        cls.partner = partner_client.Client(cls.server.endpoint)
         made = cls.partner.ok("POST", "/orgs/tenant/key", {"user_id": "u", "name": "k", "user_role": "Admin"})
         cls.partner_key = made["id"]
 
