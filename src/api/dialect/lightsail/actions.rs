@@ -276,6 +276,11 @@ impl<'a> Call<'a> {
         self.authorize("*")?;
         let page = self.api.lightsail.page(self.org, bucket, asked.page_token.as_deref());
         let (page, more) = page.ok_or_else(|| input("The page token is not one of ours."))?;
+        if let Some(name) = bucket.filter(|_| page.is_empty() && asked.page_token.is_none())
+            && BucketName::parse(name).ok().and_then(|bucket| self.state().bucket_org(&bucket)) != Some(self.org)
+        {
+            return Err(not_found("resource", name));
+        }
         let next = page.last().filter(|_| more).map(|operation| operation.id.as_str());
         let operations: Vec<Value> = page.iter().map(Operation::json).collect();
         Ok(with_next(json!({ "operations": operations }), next))
