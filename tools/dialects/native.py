@@ -13,11 +13,7 @@ import threading
 import unittest
 from urllib.parse import quote, urlsplit
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
-from served import ACCOUNT, Served
+from served import ACCOUNT, Served, native_request
 
 OTHER = "210987654321"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -35,18 +31,7 @@ class Native(Served):
 
     def send(self, method, path, body=None, headers=None, key=None, endpoint=None):
         """One signed request; status, headers and the JSON of the reply."""
-        endpoint = endpoint or self.server.endpoint
-        data = json.dumps(body).encode() if body is not None else b""
-        headers = {**({"Content-Type": "application/json"} if data else {}), **(headers or {})}
-        request = AWSRequest(method, f"{endpoint}/api/v1{path}", data=data, headers=headers)
-        SigV4Auth(Credentials(*(key or self.server.root)), "keyledger", "us-east-1").add_auth(request)
-        place = urlsplit(endpoint)
-        connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
-        connection.request(method, f"/api/v1{path}", data, dict(request.headers.items()))
-        reply = connection.getresponse()
-        text = reply.read()
-        connection.close()
-        return reply.status, reply.headers, json.loads(text)
+        return native_request(endpoint or self.server.endpoint, key or self.server.root, method, path, body, headers)
 
     def done(self, *arguments, **more):
         status, _, body = self.send(*arguments, **more)

@@ -1,5 +1,6 @@
 """A `keyledger serve` of its own for each test class, and clients for it."""
 
+import http.client
 import json
 import os
 import shutil
@@ -11,7 +12,10 @@ import unittest
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -76,6 +80,21 @@ class Server:
             service, endpoint_url=endpoint or self.endpoint, region_name="us-east-1", aws_access_key_id=key,
             aws_secret_access_key=secret, verify=verify, config=Config(**config),
         )
+
+
+def native_request(endpoint, key, method, path, body=None, headers=None, read=http.client.HTTPResponse.read):
+    """One signed request to the native API; status, headers and the JSON of the reply, or what `read` makes of it."""
+    data = json.dumps(body).encode() if body is not None else b""
+    headers = {**({"Content-Type": "application/json"} if data else {}), **(headers or {})}
+    request = AWSRequest(method, f"{endpoint}/api/v1{path}", data=data, headers=headers)
+    SigV4Auth(Credentials(*key), "keyledger", "us-east-1").add_auth(request)
+    place = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
+    connection.request(method, f"/api/v1{path}", data, dict(request.headers.items()))
+    reply = connection.getresponse()
+    text = read(reply)
+    connection.close()
+    return reply.status, reply.headers, json.loads(text) if isinstance(text, bytes) else text
 
 
 class Cut:
