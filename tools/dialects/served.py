@@ -52,6 +52,8 @@ class Server:
              "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", *self.options],
             stdout=subprocess.PIPE, stderr=open(os.path.join(self.folder, "log"), "ab"), text=True,
             env={**os.environ, **self.environment, **(environment or {})},
+            # A write beyond a file's limit is an error, as on a full disk, and no signal.
+            restore_signals=False,
         )
         said = json.loads(self.process.stdout.readline())
         self.endpoint, self.metrics, self.s3 = said["endpoint"], said["metrics"], said["s3"]
