@@ -33,8 +33,8 @@ PLAIN = {
 DOCUMENT = {"document": ALLOW_S3}
 SECRET = "n" * 40
 USE = {"count": 1, "first_at": "2026-01-01T00:00:00Z", "last_at": "2026-01-01T00:00:00Z", "source_ip": "192.0.2.1", "user_agent": "x"}
-TUPLE = {**USE, "secret_version": 1, "service": "s3", "region": "", "bucket": "BUCKET", "action_class": "read", "signature": "v4", "outcome": "ok",
-         "bytes_in": 0, "bytes_out": 0}
+TUPLE = {**USE, "secret_version": 1, "service": "s3", "region": "", "bucket": "BUCKET", "action_class": "read", "signature": "v4",
+         "outcome": "ok", "bytes_in": 0, "bytes_out": 0}
 # Bodies by their schema, each with every noun that it can name.
 BODIES = {
     "ChangeTags": [{"set": {"a": "b"}}],

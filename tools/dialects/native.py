@@ -1,17 +1,15 @@
 """The native API, by requests that botocore signs, and its OpenAPI document, by schemathesis: what a client may rely on.
 
-Not here: what each route does (tests/api_native.rs).
+Not here: what each route does (tests/api_native.rs), and replies that are lost (lost.py).
 """
 
 import json
-import http.client
 import os
-import socket
 import subprocess
 import sys
 import threading
 import unittest
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from served import ACCOUNT, Served, native_request
 
@@ -45,37 +43,6 @@ class Native(Served):
         self.assertEqual((body["status"], body["type"]), (status, "urn:keyledger:problem:" + body["code"]))
         self.assertTrue(body["title"] and body["detail"])
         return status, body["code"]
-
-    def test_a_reply_lost_after_the_commit_and_a_retry_make_one_key(self):
-        lost = []
-
-        def carry(listener):
-            here, _ = listener.accept()
-            there = socket.create_connection((urlsplit(self.server.endpoint).hostname, urlsplit(self.server.endpoint).port))
-            request = here.recv(1 << 16)
-            while b"\r\n\r\n" not in request or not request.endswith(b"}"):
-                request += here.recv(1 << 16)
-            there.sendall(request)
-            reply = there.recv(1 << 16)
-            while not reply.endswith(b"}"):
-                reply += there.recv(1 << 16)
-            lost.append(json.loads(reply.split(b"\r\n\r\n", 1)[1]))
-            here.close()
-            there.close()
-
-        body, headers = {"label": "retried"}, {"Idempotency-Key": "7f1c"}
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            thread = threading.Thread(target=carry, args=(listener,))
-            thread.start()
-            with self.assertRaises((http.client.HTTPException, ConnectionError)):
-                self.send("POST", "/keys", body, headers, endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}")
-            thread.join()
-        again = self.done("POST", "/keys", body, headers)
-        self.assertEqual(len(lost[0]["secret_access_key"]), 40)
-        self.assertEqual((again["access_key_id"], again["replayed"]), (lost[0]["access_key_id"], True))
-        self.assertIsNone(again["secret_access_key"])
-        self.assertEqual(len(self.done("GET", "/keys?label=retried")["items"]), 1)
-        self.assertEqual(self.code("POST", "/keys", {"label": "x"}, headers), (409, "idempotency-conflict"))
 
     def test_sixty_four_retries_at_once_make_one_user(self):
         answers = []

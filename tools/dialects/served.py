@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -99,6 +100,21 @@ def native_request(endpoint, key, method, path, body=None, headers=None, read=ht
     return reply.status, reply.headers, json.loads(text) if isinstance(text, bytes) else text
 
 
+def whole(connection):
+    """A request or a reply as it came, its body as long as its head says."""
+    connection.settimeout(10)
+    message = b""
+    while True:
+        head, end, body = message.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            return message
+        part = connection.recv(1 << 16)
+        if not part:
+            return message
+        message += part
+
+
 class Cut:
     """A way to a server that loses its first reply: the request arrives, the connection breaks off before the answer."""
 
@@ -123,17 +139,8 @@ class Cut:
             except OSError:
                 return
             there = socket.create_connection(self.there)
-            there.settimeout(1)
-            request = here.recv(1 << 16)
-            while request and b"Action=" not in request:
-                request += here.recv(1 << 16)
-            there.sendall(request)
-            reply = b""
-            try:
-                while b"</" not in reply or not reply.endswith(b"Response>"):
-                    reply += there.recv(1 << 16)
-            except TimeoutError:
-                pass
+            there.sendall(whole(here))
+            reply = whole(there)
             if self.replies_lost:
                 here.sendall(reply)
             else:
