@@ -1,5 +1,6 @@
-"""Every action of AWS IAM that is served here, asked once with success by the AWS CLI's own code, run within this process to save its
-start: 63 starts of `aws` take a minute, this takes seconds.
+"""Every action of AWS IAM that is served here, asked with success by the AWS CLI's own code, and every write again when its reply is lost.
+
+It runs within this process to save its start: 63 starts of `aws` take a minute, this takes seconds.
 
 Not here: what is refused, and `aws` as a program (aws_cli.py).
 """
@@ -14,7 +15,7 @@ from unittest import mock
 from awscli.clidriver import create_clidriver
 from botocore import xform_name
 
-from served import ACCOUNT, ALLOW_S3, Served
+from served import ACCOUNT, ALLOW_S3, Cut, Served
 from typed import operations_served
 
 ARN = f"arn:aws:iam::{ACCOUNT}"
@@ -89,38 +90,65 @@ COMMANDS = f"""
 
 
 class Actions(Served):
-    def aws(self, *arguments):
-        """Runs what `aws` would; the JSON it printed."""
+    def run_aws(self, endpoint, *arguments):
+        """Runs what `aws` would; its exit code, what it printed and what it complained of."""
         id, secret = self.server.root
         environment = {
             "HOME": self.server.folder, "AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1", "PATH": os.environ["PATH"],
+            "AWS_EC2_METADATA_DISABLED": "true", "AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "2", "PATH": os.environ["PATH"],
             # What the package sets to find its own data.
             "AWS_DATA_PATH": os.environ["AWS_DATA_PATH"],
         }
         out, error = io.StringIO(), io.StringIO()
         with mock.patch.dict(os.environ, environment, clear=True), contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-            code = create_clidriver().main(["--endpoint-url", self.server.endpoint, "--output", "json", *arguments])
-        self.assertEqual(code, 0, (arguments, error.getvalue()))
-        return json.loads(out.getvalue() or "{}")
+            code = create_clidriver().main(["--endpoint-url", endpoint, "--output", "json", "iam", *arguments])
+        return code, out.getvalue(), error.getvalue()
 
-    def test_each_action_is_asked_with_success_and_none_is_left_out(self):
+    def commands(self, ask):
+        """Gives every command to `ask`, which answers with the JSON that was printed; the commands' names."""
         said = {"POLICY": "", "KEY": "", "JOB": ""}
         asked = []
         for line in COMMANDS.strip().splitlines():
             command, *arguments = line.split()
             with self.subTest(command):
-                answer = self.aws("iam", command, *[said.get(word, word) for word in arguments])
+                answer = ask(command, *[said.get(word, word) for word in arguments])
                 said["POLICY"] = answer.get("Policy", {}).get("Arn", said["POLICY"])
                 said["KEY"] = answer.get("AccessKey", {}).get("AccessKeyId", said["KEY"])
                 said["JOB"] = answer.get("JobId", said["JOB"])
                 asked.append(command)
+        self.assertNotIn("ann", [user["UserName"] for user in self.iam.list_users()["Users"]], "the last command was done too")
+        return asked
+
+    def test_each_action_is_asked_with_success_and_none_is_left_out(self):
+        def ask(*command):
+            code, out, error = self.run_aws(self.server.endpoint, *command)
+            self.assertEqual(code, 0, error)
+            return json.loads(out or "{}")
+        asked = self.commands(ask)
         self.iam.create_user(UserName="powerless")
         powerless = self.server.client(key=self.key_of("powerless"), parameter_validation=False)
         served = {xform_name(action, "-") for action in operations_served(powerless, "InvalidAction")}
         self.assertEqual(set(asked), served)
         self.assertEqual(len(asked), len(served), "each once")
-        self.assertNotIn("ann", [user["UserName"] for user in self.iam.list_users()["Users"]])
+
+    def test_each_write_whose_reply_is_lost_is_answered_again_by_what_was_done(self):
+        def ask(command, *arguments):
+            if command.split("-")[0] in ("get", "list", "simulate", "generate"):
+                _, out, _ = self.run_aws(self.server.endpoint, command, *arguments)
+                return json.loads(out)
+            # The client waits before it asks again, which nobody needs to.
+            with Cut(self.server.endpoint) as cut, mock.patch("time.sleep"):
+                code, out, error = self.run_aws(cut.endpoint, command, *arguments)
+            self.assertEqual(cut.replies_lost, 1)
+            if command == "create-access-key":
+                # All but a secret, which is shown once.
+                self.assertIn("EntityAlreadyExists", error)
+                [made] = self.iam.list_access_keys(UserName="ann")["AccessKeyMetadata"]
+                self.assertIn(made["AccessKeyId"], error)
+                return {"AccessKey": made}
+            self.assertEqual(code, 0, error)
+            return json.loads(out or "{}")
+        self.commands(ask)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,30 @@ class Lost(Served):
             self.assertTrue(lost["token"].startswith("klt_"))
             self.assertNotIn("klt_", json.dumps(again))
 
+    def test_what_is_deleted_or_taken_away_by_the_native_api(self):
+        def send(method, path, body=None, id=None, endpoint=None):
+            headers = {"Idempotency-Key": id} if id else {}
+            return native_request(endpoint or self.server.endpoint, self.server.root, method, path, body, headers)[::2]
+        for n in range(2):
+            send("POST", "/users", {"user_name": f"gone-{n}"})
+            send("POST", "/groups", {"group_name": f"gone-{n}"})
+            send("PUT", f"/groups/gone-{n}/members/gone-{n}")
+            send("POST", "/policies", {"policy_name": f"gone-{n}", "document": ALLOW_S3})
+            send("PUT", f"/users/gone-{n}/policies/gone-{n}")
+            send("PUT", f"/users/gone-{n}/inline-policies/gone", {"document": ALLOW_S3})
+            send("PUT", f"/buckets/gone-{n}")
+        keys = [send("POST", "/keys", {"user_name": f"gone-{n}"})[1]["access_key_id"] for n in range(2)]
+        for path in ("/groups/NAME/members/NAME", "/users/NAME/policies/NAME", "/users/NAME/inline-policies/gone", "/keys/KEY", "/users/NAME",
+                     "/groups/NAME", "/policies/NAME", "/buckets/NAME"):
+            places = {}
+            def ask(endpoint, id):
+                n = places.setdefault(id, len(places))
+                return send("DELETE", path.replace("NAME", f"gone-{n}").replace("KEY", keys[n]), None, id, endpoint)
+            for lost, (status, again) in self.retried(ask):
+                with self.subTest(path):
+                    self.assertEqual((status, lost["replayed"], again.get("replayed")), (200, False, True), again)
+                    self.assertEqual(again["seq"], lost["seq"])
+
     def test_a_key_of_a_partner(self):
         def ask(endpoint, id):
             client = partner_client.Client(endpoint)
@@ -147,6 +171,24 @@ class Lost(Served):
             self.assertNotIn(lost["accessKey"]["secretAccessKey"], json.dumps(again))
             lightsail = self.server.client("lightsail")
             self.assertEqual(len(lightsail.get_bucket_access_keys(bucketName="lost-bucket")["accessKeys"]), n)
+
+    def test_what_is_deleted_in_lightsail(self):
+        lightsail = self.server.client("lightsail")
+        for n in range(2):
+            lightsail.create_bucket(bucketName=f"gone-{n}", bundleId="small_1_0")
+        keys = [lightsail.create_bucket_access_key(bucketName=f"gone-{n}")["accessKey"]["accessKeyId"] for n in range(2)]
+        for call in ("delete_bucket_access_key", "delete_bucket"):
+            places = {}
+
+            def ask(endpoint, id):
+                n = places.setdefault(id, len(places))
+                client = self.server.client("lightsail", endpoint=endpoint)
+                more = {"accessKeyId": keys[n]} if call == "delete_bucket_access_key" else {}
+                with same_call(client, id):
+                    return getattr(client, call)(bucketName=f"gone-{n}", **more)
+            for lost, again in self.retried(ask):
+                self.assertEqual(again["operations"][0]["id"], lost["operations"][0]["id"])
+
 
 
 if __name__ == "__main__":

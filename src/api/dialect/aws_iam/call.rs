@@ -114,6 +114,12 @@ impl<'a> Call<'a> {
         self.execute(resource, command).await.map(|_| None)
     }
 
+    /// Whether an earlier attempt of this call was done: a command now finds its outcome, though its target may be gone.
+    pub fn was_done(&self) -> bool {
+        let done = |token| self.api.ledger.was_done(&self.signed.caller, self.org, token, self.now());
+        self.token.as_ref().is_some_and(done)
+    }
+
     /// The state in which what was just done can be seen.
     pub fn newest(&self) -> State {
         self.api.ledger.state()

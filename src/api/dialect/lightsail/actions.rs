@@ -248,7 +248,10 @@ impl<'a> Call<'a> {
     }
 
     async fn delete_bucket(&self, asked: &Asked) -> Answer {
-        let bucket = self.own_bucket(asked)?;
+        let done = |token| self.api.ledger.was_done(&self.signed.caller, self.org, token, self.signed.now);
+        // A retry of a delete that was done finds its outcome, and no bucket.
+        let is_retry = self.token.as_ref().is_some_and(done);
+        let bucket = if is_retry { bucket_name(asked)? } else { self.own_bucket(asked)? };
         let owner = OwnerRef::Bucket(self.org, bucket.clone());
         let keys: Vec<AccessKeyId> =
             self.state().keys_after(&owner, None).into_iter().flatten().map(|key| key.id).collect();
