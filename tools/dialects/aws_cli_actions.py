@@ -90,6 +90,8 @@ COMMANDS = f"""
 
 
 class Actions(Served):
+    driver = None
+
     def run_aws(self, endpoint, *arguments):
         """Runs what `aws` would; its exit code, what it printed and what it complained of."""
         id, secret = self.server.root
@@ -101,7 +103,9 @@ class Actions(Served):
         }
         out, error = io.StringIO(), io.StringIO()
         with mock.patch.dict(os.environ, environment, clear=True), contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-            code = create_clidriver().main(["--endpoint-url", endpoint, "--output", "json", "iam", *arguments])
+            # Made once, as what it reads of the models takes longer than all that it then does.
+            type(self).driver = self.driver or create_clidriver()
+            code = self.driver.main(["--endpoint-url", endpoint, "--output", "json", "iam", *arguments])
         return code, out.getvalue(), error.getvalue()
 
     def commands(self, ask):
