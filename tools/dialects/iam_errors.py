@@ -138,7 +138,7 @@ NEVER = {
     ("PolicyEvaluationException", "A document that parses is always evaluated to its end; one that does not parse is InvalidInput."): [],
     ("PolicyNotAttachableException", "Every policy of an account, and both of AWS that exist here, may be attached and be a boundary."): [],
     ("EntityTemporarilyUnmodifiableException", "A deleted user is gone at once, so there is no while in which its name is held back."): [],
-    ("CredentialReportExpiredException", "A report is kept for four hours of the server's clock, which no client can turn."): [],
+    ("CredentialReportExpiredException", "A report is kept for four hours of a clock that no client can turn; tests/server.rs does."): [],
     ("CredentialReportNotReadyException", "A report is made within the call that asks for it."): [],
     (LIMIT, "What is taken away, renamed or chosen from what is there adds nothing that a quota counts."): [
         "DeleteAccessKey", "DeleteAccountAlias", "DeleteGroup", "DeleteGroupPolicy", "DeletePolicy", "DeletePolicyVersion", "DeleteUser",
