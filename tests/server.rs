@@ -1,13 +1,14 @@
-//! What the server does when clients are many, slow or large, and when its log has failed: it says so, and goes on.
+//! What the server does when clients are many, slow or large, when its log has failed, and when time passes: it says so, and goes on.
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, reason = "a test says what it means, and stops where it is wrong")]
 
 mod served;
 
-use keyledger::api::ServerOptions;
+use keyledger::api::{ServerOptions, start};
 use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, OsDice, Outcome};
-use keyledger::model::{Caller, OrgOwner};
-use keyledger::sys::{SimDisk, SystemClock};
+use keyledger::model::{AccountId, Caller, OrgOwner, Time};
+use keyledger::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
+use keyledger::sys::{Clock as _, RealIo, ScriptedClock, SimDisk, SystemClock};
 use served::{reply, serve, served};
 use std::path::Path;
 use std::sync::Arc;
@@ -84,7 +85,8 @@ async fn a_full_disk_turns_readiness_red_while_reads_and_revokes_go_on() {
         ledger.execute_blocking(&me, Command::CreateKey { org, key: key.into() }, None)
     };
     let Outcome::KeyCreated(key) = create().unwrap().outcome else { panic!() };
-    let (address, stop, running) = serve(Arc::clone(&ledger), dir, ServerOptions::default()).await;
+    let (address, stop, running) =
+        serve(Arc::clone(&ledger), Arc::new(SystemClock), dir, ServerOptions::default()).await;
     let ask = |path: &'static str| async move {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream
@@ -120,4 +122,49 @@ async fn a_stop_finishes_what_was_accepted_and_takes_nothing_more_in() {
     under_way.write_all(b"Action=x&").await.unwrap();
     assert!(reply(under_way).await.starts_with("HTTP/1.1 403"), "what was accepted is answered");
     stopping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_report_is_answered_for_four_hours() {
+    const SECOND: i64 = 1_000_000_000;
+    const NO_BODY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ScriptedClock::at(SystemClock.now().wall_ns));
+    let (io, dice) = (Arc::new(RealIo), Box::<OsDice>::default());
+    let ledger = Ledger::init_with(io, folder.path(), clock.clone(), dice, &InitOptions::default()).unwrap();
+    let account = AccountId(123_456_789_012);
+    let root = start::first(&ledger, &Caller::operator("test"), account, None).unwrap().unwrap();
+    let secret = root.secret.unwrap();
+    let (address, stop, running) =
+        serve(Arc::new(ledger), clock.clone(), folder.path(), ServerOptions::default()).await;
+    let ask = |action: &str| {
+        let now = Time(clock.now().wall_ns);
+        let (target, date) = (format!("/?Action={action}&Version=2010-05-08"), amz_date(now));
+        let headers = [("host", b"x".as_slice()), ("x-amz-date", date.as_bytes())];
+        let request = Request { method: "GET", target: target.as_bytes(), headers: &headers };
+        let rules = Rules::service("iam", &["us-east-1"]);
+        let signer = Signer { access_key_id: root.id.as_str(), secret: secret.expose_secret().as_bytes(), rules };
+        let signature = sign_headers(&request, &signer, NO_BODY, now).unwrap();
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: x\r\nX-Amz-Date: {date}\r\nAuthorization: {signature}\r\nConnection: close\r\n\r\n"
+        );
+        async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            reply(stream).await
+        }
+    };
+    let refused = |answer: &str, code: &str| {
+        assert!(answer.starts_with("HTTP/1.1 410") && answer.contains(&format!("<Code>{code}</Code>")), "{answer}");
+    };
+    refused(&ask("GetCredentialReport").await, "ReportNotPresent");
+    assert!(ask("GenerateCredentialReport").await.contains("<State>STARTED</State>"));
+    clock.advance(4 * 3_600 * SECOND);
+    assert!(ask("GetCredentialReport").await.contains("<Content>"));
+    clock.advance(SECOND);
+    refused(&ask("GetCredentialReport").await, "ReportExpired");
+    assert!(ask("GenerateCredentialReport").await.contains("<State>COMPLETE</State>"));
+    assert!(ask("GetCredentialReport").await.contains("<Content>"));
+    stop.send(()).unwrap();
+    running.await.unwrap();
 }

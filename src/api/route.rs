@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `X-Amz-Target: Lightsail_…` | Lightsail |
 //! | `X-Amz-Target: …CloudTrail_…` | CloudTrail |
+//! | any other `X-Amz-Target` | nobody, told in JSON 1.1 |
 //! | `/v1/providers/…` | Partner |
 //! | `/api/v1/…` | native |
 //! | `/console…` | console |
@@ -13,7 +14,7 @@
 //!
 //! Not here: what the dialects do.
 
-use super::dialect::{aws_iam, cloudtrail, lightsail, missing, partner, tigris_iam};
+use super::dialect::{aws_iam, cloudtrail, json_rpc, lightsail, missing, partner, tigris_iam};
 use super::{Api, Fault, Incoming, Reply, console, native, reply};
 use crate::sigv4::{Request, scope_of};
 use hyper::header::HeaderMap;
@@ -30,12 +31,14 @@ pub enum Owner {
     Console,
     /// `/healthz` and `/readyz`.
     Health,
+    /// A service of JSON 1.1 that nobody has.
+    NoService,
     /// A path that nobody has.
     Nobody,
 }
 
 impl Owner {
-    pub const ALL: [Owner; 9] = [
+    pub const ALL: [Owner; 10] = [
         Owner::AwsIam,
         Owner::Lightsail,
         Owner::CloudTrail,
@@ -44,6 +47,7 @@ impl Owner {
         Owner::Native,
         Owner::Console,
         Owner::Health,
+        Owner::NoService,
         Owner::Nobody,
     ];
 
@@ -58,6 +62,7 @@ impl Owner {
             Owner::Native => "native",
             Owner::Console => "console",
             Owner::Health => "health",
+            Owner::NoService => "no-service",
             Owner::Nobody => "nobody",
         }
     }
@@ -74,7 +79,7 @@ pub fn owner_of(method: &str, target: &str, headers: &HeaderMap) -> Owner {
         return match amz.rsplit_once('.').map_or(amz, |(service, _)| service) {
             service if service.starts_with("Lightsail_") => Owner::Lightsail,
             service if service.contains("CloudTrail_") => Owner::CloudTrail,
-            _ => Owner::Lightsail,
+            _ => Owner::NoService,
         };
     }
     match path {
@@ -111,6 +116,7 @@ pub async fn answer(api: &Api, owner: Owner, incoming: &Incoming) -> Reply {
         Owner::Partner => partner::answer(api, incoming).await,
         Owner::Native => native::answer(api, incoming).await,
         Owner::Console => console::answer(api, incoming).await,
+        Owner::NoService => json_rpc::RpcError::unknown_service().reply(),
         Owner::Nobody => missing::page(incoming),
     }
 }
@@ -126,6 +132,7 @@ pub fn fault(owner: Owner, fault: Fault, request_id: &str) -> Reply {
         Owner::Partner => partner::fault(fault),
         Owner::Native => native::fault(fault),
         Owner::Console => console::fault(fault),
+        Owner::NoService => json_rpc::RpcError::of_fault(fault, "InternalFailure").reply(),
         Owner::Health | Owner::Nobody => missing::text_fault(fault),
     }
 }
@@ -176,6 +183,9 @@ mod tests {
         assert_eq!(owner("/", &[("x-amz-target", "Lightsail_20161128.GetBuckets")]), Owner::Lightsail);
         let cloudtrail = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
         assert_eq!(owner("/", &[("x-amz-target", cloudtrail)]), Owner::CloudTrail);
+        for target in ["DynamoDB_20120810.GetItem", "GetBuckets", "", "."] {
+            assert_eq!(owner("/", &[("x-amz-target", target)]), Owner::NoService, "{target}");
+        }
         assert_eq!(owner("/v1/providers/acme/orgs", &[]), Owner::Partner);
         assert_eq!(owner("/v1/providersx", &[]), Owner::Nobody);
         assert_eq!(owner("/api/v1/keys", &[]), Owner::Native);

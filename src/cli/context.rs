@@ -4,7 +4,7 @@
 
 use super::args::{ColorWhen, Global};
 use super::exit::Failure;
-use super::print::Out;
+use super::print::{Out, aside};
 use super::reading::Reading;
 use super::writing::Writing;
 use crate::model::Time;
@@ -70,7 +70,7 @@ impl Context {
     pub fn note(&mut self, text: &str) {
         // In the order it was said, when both go to one terminal. A closed pipe is noticed by the next answer.
         let _ = self.out.flush();
-        eprintln!("{}", Shown(text));
+        aside(Shown(text));
     }
 
     /// The present, to read.

@@ -148,7 +148,7 @@ pub fn run() -> ExitCode {
             if !failure.is_silent() {
                 // What was answered before it went wrong comes first.
                 let _ = cx.out.flush();
-                eprintln!("keyledger: {failure}");
+                print::aside(format_args!("keyledger: {failure}"));
             }
             failure.exit.into()
         }
@@ -198,8 +198,10 @@ fn diagnostics(level: Option<&str>) {
         None => EnvFilter::try_from_default_env().ok(),
     };
     let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
+    // A line that cannot be written, on a full disk for instance, is lost: to complain of it on stderr would panic.
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // A second subscriber in one process (a test) is refused, which is fine.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    let _ = subscriber.log_internal_errors(false).try_init();
 }
 
 #[cfg(test)]

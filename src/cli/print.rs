@@ -258,6 +258,11 @@ impl Display for SafeJson<'_> {
     }
 }
 
+/// Something beside the answers, on stderr. That nobody can take it (a closed pipe, a full disk) stops nothing.
+pub fn aside(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// A time to the second, for tables.
 #[must_use]
 pub fn moment(time: Time) -> String {

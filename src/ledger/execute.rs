@@ -18,6 +18,7 @@
 
 use super::OpenReport;
 use super::command::Command;
+use super::decide::actor_of;
 use super::dice::SharedDice;
 use super::error::{ExecuteError, OpenError};
 use super::fresh::{DrawnKey, Need};
@@ -26,7 +27,7 @@ use super::ticket::{Bell, Ticket, Woken, ticket};
 use super::vault::Vault;
 use super::writer::{Group, Job, Writer};
 use crate::log::{GROUP_FRAMES_MAX, LogReader, Meta};
-use crate::model::{Caller, Invalid, Seq, Time, limits};
+use crate::model::{Caller, Invalid, OrgUid, Seq, Time, limits};
 use crate::state::{State, StateHandle};
 use crate::vault::{Rekeyed, Sealer, SecretSource, VaultError, VaultKey};
 use compact_str::CompactString;
@@ -187,6 +188,14 @@ impl Ledger {
     /// The newest published state, pinned at its seq until it is dropped.
     pub fn state(&self) -> State {
         self.shared.handle.state()
+    }
+
+    /// Whether a command of `caller` in `org` was done with `token` in the 24 h before `now`: what comes with it now finds that
+    /// outcome, or is refused, whatever has become of its target.
+    #[must_use]
+    pub fn was_done(&self, caller: &Caller, org: OrgUid, token: &Token, now: Time) -> bool {
+        let state = self.state();
+        state.token_seen(Some(org), &actor_of(&state, caller), token.as_str(), now).is_some()
     }
 
     /// For readers that look up often: every lookup is of the newest published state, without a lock.

@@ -3,7 +3,7 @@
 
 use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
 use keyledger::ledger::{InitOptions, Ledger};
-use keyledger::sys::{RealIo, SystemClock};
+use keyledger::sys::{Clock, RealIo, SystemClock};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,12 +25,13 @@ pub struct Served {
 pub async fn served(options: ServerOptions) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Arc::new(Ledger::init(folder.path(), &InitOptions::default()).unwrap());
-    let (address, stop, running) = serve(Arc::clone(&ledger), folder.path(), options).await;
+    let (address, stop, running) = serve(Arc::clone(&ledger), Arc::new(SystemClock), folder.path(), options).await;
     Served { ledger, address, stop, running, _folder: folder }
 }
 
 pub async fn serve(
     ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
     dir: &Path,
     options: ServerOptions,
 ) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
@@ -41,7 +42,7 @@ pub async fn serve(
         public_url: None,
         provider_key: None,
     };
-    let api = Api::new(ledger, api_options, Arc::new(RealIo), Arc::new(SystemClock)).unwrap();
+    let api = Api::new(ledger, api_options, Arc::new(RealIo), clock).unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = ServerOptions { listen, metrics_listen: None, ..options };
     let server = Server::bind(Arc::new(api), options).await.unwrap();

@@ -1,6 +1,7 @@
 """One key, every dialect: made by one, seen by all the others in their own words, at work and dead at the storage node.
 
-And what belongs to one org, asked for from another, by every surface: nothing crosses, and nothing tells that it is there.
+And what belongs to one org, asked for from another, by every surface but the native API (across_native.py): nothing crosses, and
+nothing tells that it is there.
 """
 
 import json
@@ -16,12 +17,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-import partner
+import partner_client
+from orgs import HERE, PROVIDER, S3, THERE, TwoOrgs
 from served import ALLOW_S3, Served
-
-S3 = ("--s3-listen", "127.0.0.1:0", "--s3-root", "FOLDER/objects")
-HERE, THERE = "111122223333", "444455556666"
-PROVIDER = {"KEYLEDGER_PARTNER_PROVIDER": partner.PROVIDER, "KEYLEDGER_PARTNER_SIGNING_KEY": partner.KEY}
 
 
 class Tigris:
@@ -139,7 +137,7 @@ class Across(Served):
         self.assertEqual(self.told(key[0]), ["CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey"])
 
     def test_a_key_of_a_partner(self):
-        client = partner.Client(self.server.endpoint)
+        client = partner_client.Client(self.server.endpoint)
         made = client.ok("POST", "/orgs/tenant-1/key", {"user_id": "u", "name": "backup", "user_role": "Admin", "buckets_roles": [
             {"bucket_name": "*", "role": "Admin"}]})
         key = (made["id"], made["secret_key"])
@@ -171,37 +169,8 @@ class Across(Served):
         self.assertEqual((used["ServiceName"], used["Region"]), ("s3", "N/A"), "S3 is no region's, as in AWS")
 
 
-class Orgs(Served):
-    """Three orgs: `here` asks for what is `there`, and for what never was; both get the same answer."""
-
-    options, environment = S3, PROVIDER
-    # Orgs are made by the operator, before they are served.
-    prepare = [
-        (("init", "--no-org"), None),
-        (("org", "create", HERE, "--name", "here"), None), (("org", "create", THERE, "--name", "there"), None),
-        (("key", "create", "--org", THERE, "--label", "root", "--grant", "*=Admin"), None),
-    ]
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        there = cls.there = cls.server.root
-        cls.server.stop()
-        [row] = cls.server.command("key", "create", "--org", HERE, "--label", "root", "--grant", "*=Admin")
-        cls.here = row["access_key_id"], row["secret_access_key"]
-        cls.server.start()
-        # What is there, of every kind, made by its own root.
-        iam = cls.server.client(key=there)
-        iam.create_user(UserName="their-user")
-        iam.create_group(GroupName="their-group")
-        cls.policy = iam.create_policy(PolicyName="their-policy", PolicyDocument=ALLOW_S3)["Policy"]["Arn"]
-        cls.key = iam.create_access_key(UserName="their-user")["AccessKey"]["AccessKeyId"]
-        lightsail = cls.server.client("lightsail", key=there)
-        lightsail.create_bucket(bucketName="their-bucket", bundleId="small_1_0")
-        cls.bucket_key = lightsail.create_bucket_access_key(bucketName="their-bucket")["accessKey"]["accessKeyId"]
-        cls.partner = partner.Client(cls.server.endpoint)
-        made = cls.partner.ok("POST", "/orgs/tenant/key", {"user_id": "u", "name": "k", "user_role": "Admin"})
-        cls.partner_key = made["id"]
+class Orgs(TwoOrgs):
+    """`here` asks for what is `there`, and for what never was; both get the same answer."""
 
     def answer(self, call, **arguments):
         try:
@@ -219,10 +188,6 @@ class Orgs(Served):
         blank = lambda answer: re.sub("|".join(sorted(map(re.escape, set(words)), key=len, reverse=True)), "…", str(answer))
         self.assertEqual(blank(first), blank(second), (call, theirs))
         return first[0]
-
-    def events(self):
-        """What was changed there; what the other tests' keys did at the node is told later, and is no change."""
-        return [row for row in self.server.command("audit", "log", "--org", THERE) if not row["kind"].endswith("-rolled-up")]
 
     def test_nothing_of_another_org_is_read_or_changed_or_told_from_one_that_never_was(self):
         before = len(self.events())

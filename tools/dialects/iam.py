@@ -1,4 +1,4 @@
-"""AWS IAM: each action of the dialect, what it answers and each modelled error, by boto3 as it is."""
+"""AWS IAM: each action of the dialect, what it answers and what it refuses, by boto3 as it is. Not here: every declared error (iam_errors.py)."""
 
 import csv
 import io

@@ -1,23 +1,17 @@
 """The native API, by requests that botocore signs, and its OpenAPI document, by schemathesis: what a client may rely on.
 
-Not here: what each route does (tests/api_native.rs).
+Not here: what each route does (tests/api_native.rs), and replies that are lost (lost.py).
 """
 
 import json
-import http.client
 import os
-import socket
 import subprocess
 import sys
 import threading
 import unittest
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
-from served import ACCOUNT, Served
+from served import ACCOUNT, Served, native_request
 
 OTHER = "210987654321"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -35,18 +29,7 @@ class Native(Served):
 
     def send(self, method, path, body=None, headers=None, key=None, endpoint=None):
         """One signed request; status, headers and the JSON of the reply."""
-        endpoint = endpoint or self.server.endpoint
-        data = json.dumps(body).encode() if body is not None else b""
-        headers = {**({"Content-Type": "application/json"} if data else {}), **(headers or {})}
-        request = AWSRequest(method, f"{endpoint}/api/v1{path}", data=data, headers=headers)
-        SigV4Auth(Credentials(*(key or self.server.root)), "keyledger", "us-east-1").add_auth(request)
-        place = urlsplit(endpoint)
-        connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
-        connection.request(method, f"/api/v1{path}", data, dict(request.headers.items()))
-        reply = connection.getresponse()
-        text = reply.read()
-        connection.close()
-        return reply.status, reply.headers, json.loads(text)
+        return native_request(endpoint or self.server.endpoint, key or self.server.root, method, path, body, headers)
 
     def done(self, *arguments, **more):
         status, _, body = self.send(*arguments, **more)
@@ -60,37 +43,6 @@ class Native(Served):
         self.assertEqual((body["status"], body["type"]), (status, "urn:keyledger:problem:" + body["code"]))
         self.assertTrue(body["title"] and body["detail"])
         return status, body["code"]
-
-    def test_a_reply_lost_after_the_commit_and_a_retry_make_one_key(self):
-        lost = []
-
-        def carry(listener):
-            here, _ = listener.accept()
-            there = socket.create_connection((urlsplit(self.server.endpoint).hostname, urlsplit(self.server.endpoint).port))
-            request = here.recv(1 << 16)
-            while b"\r\n\r\n" not in request or not request.endswith(b"}"):
-                request += here.recv(1 << 16)
-            there.sendall(request)
-            reply = there.recv(1 << 16)
-            while not reply.endswith(b"}"):
-                reply += there.recv(1 << 16)
-            lost.append(json.loads(reply.split(b"\r\n\r\n", 1)[1]))
-            here.close()
-            there.close()
-
-        body, headers = {"label": "retried"}, {"Idempotency-Key": "7f1c"}
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            thread = threading.Thread(target=carry, args=(listener,))
-            thread.start()
-            with self.assertRaises((http.client.HTTPException, ConnectionError)):
-                self.send("POST", "/keys", body, headers, endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}")
-            thread.join()
-        again = self.done("POST", "/keys", body, headers)
-        self.assertEqual(len(lost[0]["secret_access_key"]), 40)
-        self.assertEqual((again["access_key_id"], again["replayed"]), (lost[0]["access_key_id"], True))
-        self.assertIsNone(again["secret_access_key"])
-        self.assertEqual(len(self.done("GET", "/keys?label=retried")["items"]), 1)
-        self.assertEqual(self.code("POST", "/keys", {"label": "x"}, headers), (409, "idempotency-conflict"))
 
     def test_sixty_four_retries_at_once_make_one_user(self):
         answers = []

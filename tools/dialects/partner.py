@@ -1,69 +1,22 @@
 #!/usr/bin/env python3
-"""The Partner dialect, asked by a client written from the API's own schema, with signatures made here.
+"""The Partner dialect, asked by a client generated from the API's documented schema, with signatures made outside the project's code.
 
-    KEYLEDGER=path/to/keyledger tools/dialects/partner.py
+    tools/dialects/run partner      (KEYLEDGER names the program)
 
-Nothing of the project's code is used: HMAC and JSON are Python's. Not here: the other dialects.
+Every operation is asked by the generated client, with success and with the documented Error; what a typed client would not send goes
+raw. Not here: both clients (partner_client.py), and the other dialects.
 """
 
 import concurrent.futures
-import hashlib
-import hmac
-import http.client
 import json
-import secrets
+import os
 import time
-import urllib.parse
 
 from alone import Claims, served
+from partner_client import KEY, PROVIDER, Client
 
-KEY = "SigningKeyOfTheTestsABCDEFGHIJKLMNOPQRST"
-PROVIDER = "acme"
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": ["*"]}]}
 READ = {"Version": "2012-10-17", "Statement": [{"Sid": "r", "Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]}
-
-
-class Client:
-    def __init__(self, url, provider=PROVIDER, key=KEY, public=None):
-        self.host = url.split("//")[1]
-        self.public = public or url
-        self.provider, self.key = provider, key
-
-    def headers(self, method, target, body, at=None, nonce=None, whole=False):
-        at = str(int(time.time() * 1000) if at is None else at)
-        nonce = nonce or secrets.token_hex(12)
-        lines = [method, self.public + target, at, nonce]
-        headers = {"X-Tigris-Time": at, "X-Tigris-Nonce": nonce}
-        if whole:
-            headers["X-Tigris-Content-Sha256"] = hashlib.sha256(body or b"").hexdigest()
-            lines.append(headers["X-Tigris-Content-Sha256"])
-        headers["X-Tigris-Signature"] = hmac.new(self.key.encode(), "\n".join(lines).encode(), hashlib.sha256).hexdigest()
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        return headers
-
-    def send(self, method, target, body=None, headers=None):
-        connection = http.client.HTTPConnection(self.host, timeout=30)
-        connection.request(method, target, body, headers)
-        reply = connection.getresponse()
-        text = reply.read()
-        connection.close()
-        assert reply.getheader("content-type") == "application/json", reply.getheader("content-type")
-        parsed = json.loads(text)
-        if reply.status != 200:
-            assert list(parsed) == ["message"] and isinstance(parsed["message"], str), parsed
-        return reply.status, parsed
-
-    def __call__(self, method, path, body=None, more=None, **signing):
-        target = f"/v1/providers/{urllib.parse.quote(self.provider, safe='')}{path}"
-        raw = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {**self.headers(method, target, raw, **signing), **(more or {})}
-        return self.send(method, target, raw, headers)
-
-    def ok(self, *args, **more):
-        status, body = self(*args, **more)
-        assert status == 200, (args, status, body)
-        return body
 
 
 def keys_of(client, org, user, **more):
@@ -129,16 +82,16 @@ def life_of_a_key(claim, client):
     claim("what is left out stays", client.ok("PUT", "/orgs/o1/key", {**one, "add_policies": ["p-read"]}) == {}
           and client.ok("POST", "/orgs/o1/key/get", one)["buckets_roles"] == got["buckets_roles"])
     claim("attaching again is fine", client.ok("PUT", "/orgs/o1/key", {**one, "add_policies": ["p-read"]}) == {})
-    status, body = client("PUT", "/orgs/o1/key", {**one, "add_policies": ["ghost"], "buckets_roles": []})
+    status = client.no("PUT", "/orgs/o1/key", {**one, "add_policies": ["ghost"], "buckets_roles": []})
     claim("an unknown policy refuses all of an update", status == 404
-          and client.ok("POST", "/orgs/o1/key/get", one)["buckets_roles"] != [], (status, body))
+          and client.ok("POST", "/orgs/o1/key/get", one)["buckets_roles"] != [], status)
     rotated = client.ok("POST", "/orgs/o1/key/rotate", one)
     claim("a rotation gives another secret", list(rotated) == ["new_secret"] and rotated["new_secret"] != made["secret_key"])
-    again = client.ok("POST", "/orgs/o1/access-keys/rotate", one)
-    claim("and may be repeated at once", again["new_secret"] != rotated["new_secret"])
+    status, again = client("POST", "/orgs/o1/access-keys/rotate", one)
+    claim("and may be repeated at once", status == 200 and again["new_secret"] != rotated["new_secret"])
     claim("a delete answers {}", client.ok("DELETE", "/orgs/o1/key", one) == {})
-    claim("and the key is gone", client("POST", "/orgs/o1/key/get", one)[0] == 404)
-    claim("twice is 404", client("DELETE", "/orgs/o1/key", one)[0] == 404)
+    claim("and the key is gone", client.no("POST", "/orgs/o1/key/get", one) == 404)
+    claim("twice is 404", client.no("DELETE", "/orgs/o1/key", one) == 404)
 
 
 def all_or_nothing(claim, client):
@@ -163,6 +116,7 @@ def all_or_nothing(claim, client):
     for what, (expected, change) in wrong.items():
         status, body = client("POST", "/orgs/o1/key", {**base, **change})
         claim(f"{what} is {expected}", status == expected, (status, body))
+    claim("a typed client is told so too", client.no("POST", "/orgs/o1/key", {**base, "attach_policies": ["ghost"]}) == 404)
     names = [p["name"] for p in client.ok("GET", "/orgs/o1/policies")["policies"]]
     claim("no policy of it stayed", "fresh" not in names and "other" not in names, names)
     claim("and no key", keys_of(client, "o1", "u-2") == [])
@@ -187,13 +141,15 @@ def members_and_orgs(claim, client):
     first = ids["bob"][0]
     claim("by prefix", listed("ann", 5, user_role="Admin", key_id_prefix=first[:10]) == [first])
     for path, method in (("/key/get", "POST"), ("/key/rotate", "POST"), ("/key", "DELETE"), ("/key", "PUT")):
-        status, _ = client(method, f"/orgs/o2{path}", {"user_id": "ann", "id": first})
+        status = client.no(method, f"/orgs/o2{path}", {"user_id": "ann", "id": first})
         claim(f"another's key is not there for a Member: {method} {path}", status == 404)
-        status, _ = client(method, f"/orgs/o1{path}", {"user_id": "ann", "user_role": "Admin", "id": first})
+        status = client.no(method, f"/orgs/o1{path}", {"user_id": "ann", "user_role": "Admin", "id": first})
         claim(f"nor in another org: {method} {path}", status == 404)
-    claim("an Admin may", client("POST", "/orgs/o2/key/get", {"user_id": "ann", "user_role": "Admin", "id": first})[0] == 200)
-    for bad in ({"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"continuation_token": "%%"}, {"continuation_token": "YQ"}):
-        claim(f"a page {bad} is 400", client("POST", "/orgs/o2/keys", {"user_id": "ann", **bad})[0] == 400)
+    claim("an Admin may", client.ok("POST", "/orgs/o2/key/get", {"user_id": "ann", "user_role": "Admin", "id": first})["id"] == first)
+    for bad in ({"limit": 0}, {"limit": 1001}, {"continuation_token": "%%"}, {"continuation_token": "YQ"}):
+        claim(f"a page {bad} is 400", client.no("POST", "/orgs/o2/keys", {"user_id": "ann", **bad}) == 400)
+    claim("a page of x is 400", client("POST", "/orgs/o2/keys", {"user_id": "ann", "limit": "x"})[0] == 400)
+    claim("so is one of no orgs", client.no("GET", "/orgs?limit=0") == 400)
     org = client.ok("GET", "/orgs/o2")
     claim("an org was made on first use", org["id"] == "o2" and org["active"] is True, org)
     client.ok("PUT", "/orgs/o2", {"active": False})
@@ -202,10 +158,12 @@ def members_and_orgs(claim, client):
     claim("unless asked for", "o2" in [o["id"] for o in client.ok("GET", "/orgs?include_inactive=true")["organizations"]])
     client.ok("PUT", "/orgs/o2", {"active": True})
     claim("and again they are", {key["status"] for key in keys_of(client, "o2", "ann")} == {"Active"})
-    claim("an org is made once", client("POST", "/orgs/o2", {})[0] == 409)
+    claim("an org is made once", client.no("POST", "/orgs/o2", {}) == 409)
     claim("with any id", client.ok("POST", "/orgs/o%203%2F%C3%BC", {"name": "three"})["id"] == "o 3/ü")
-    claim("an unknown one is 404", client("GET", "/orgs/none")[0] == 404)
-    claim("so is its bucket list", client("GET", "/orgs/none/buckets")[0] == 404)
+    claim("an unknown one is 404", client.no("GET", "/orgs/none") == 404)
+    claim("so is its bucket list", client.no("GET", "/orgs/none/buckets") == 404)
+    claim("its policies", client.no("GET", "/orgs/none/policies") == 404)
+    claim("and its update", client.no("PUT", "/orgs/none", {"active": True}) == 404)
     seen, token = [], ""
     while True:
         page = client.ok("GET", f"/orgs?limit=1&continuation_token={token}")
@@ -220,7 +178,7 @@ def policies(claim, client):
     made = client.ok("POST", "/orgs/o4/policies", {"name": "a", "document": READ}) if client("GET", "/orgs/o4")[0] == 200 \
         else (client.ok("POST", "/orgs/o4"), client.ok("POST", "/orgs/o4/policies", {"name": "a", "document": READ}))[1]
     claim("a policy is shown whole", made["document"] == READ and made["attachment_count"] == 0, made)
-    claim("a taken name is 409", client("POST", "/orgs/o4/policies", {"name": "A", "document": READ})[0] == 409)
+    claim("a taken name is 409", client.no("POST", "/orgs/o4/policies", {"name": "A", "document": READ}) == 409)
     claim("a document may be text", client("POST", "/orgs/o4/policies", {"name": "b", "document": json.dumps(ALLOW)})[0] == 200)
     keys = [client.ok("POST", "/orgs/o4/key", {"user_id": "u", "attach_policies": ["a"]})["id"] for _ in range(3)]
     claim("attachments are counted", client.ok("GET", "/orgs/o4/policies/a")["attachment_count"] == 3)
@@ -235,7 +193,8 @@ def policies(claim, client):
     claim("a delete takes it from all", client.ok("DELETE", "/orgs/o4/policies/a") == {})
     claim("and no key has it", all(client.ok("POST", "/orgs/o4/key/get", {"user_id": "u", "id": key})["attached_policies"] == []
                                    for key in keys))
-    claim("then it is gone", client("GET", "/orgs/o4/policies/a")[0] == 404 and client("DELETE", "/orgs/o4/policies/a")[0] == 404)
+    claim("then it is gone", client.no("GET", "/orgs/o4/policies/a") == 404 and client.no("DELETE", "/orgs/o4/policies/a") == 404)
+    claim("for an update too", client.no("PUT", "/orgs/o4/policies/a", {"document": ALLOW}) == 404)
     claim("an unknown query parameter is 400", client("GET", "/orgs/o4/policies?limt=1")[0] == 400)
 
 
@@ -248,8 +207,8 @@ def provisioning(claim, client):
     again = client.ok("POST", "/orgs/prov/provision", asked)
     claim("again makes nothing", again["id"] == made["id"] and again["secret_key"] is None, again)
     claim("one key", len(keys_of(client, "prov", "u-7")) == 1)
-    claim("a bucket of another org is 409", client("POST", "/orgs/prov2/provision", asked)[0] == 409)
-    claim("a fork is 400", client("POST", "/orgs/prov/provision", {**asked, "fork_of": "x"})[0] == 400)
+    claim("a bucket of another org is 409", client.no("POST", "/orgs/prov2/provision", asked) == 409)
+    claim("a fork is 400", client.no("POST", "/orgs/prov/provision", {**asked, "fork_of": "x"}) == 400)
     more = {**asked, "bucket_name": "prov-2", "user_id": "u-8"}
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         got = list(pool.map(lambda _: client.ok("POST", "/orgs/prov3/provision", more), range(16)))
@@ -273,7 +232,7 @@ def bad_input(claim, client):
 def retries(claim, client):
     asked = {"user_id": "u-9", "name": "once"}
     token = {"Idempotency-Key": "retry-1"}
-    made = client.ok("POST", "/orgs/o1/key", asked, more=token)
+    _, made = client("POST", "/orgs/o1/key", asked, more=token)
     status, body = client("POST", "/orgs/o1/key", asked, more=token)
     claim("a retry is 409 and names the key", status == 409 and made["id"] in body["message"], (status, body))
     claim("and does not show the secret", made["secret_key"] not in body["message"])
@@ -289,6 +248,9 @@ def main():
         for part in (signatures, life_of_a_key, all_or_nothing, members_and_orgs, policies, provisioning, bad_input, retries):
             part(claim, client)
             print(f"{part.__name__}: ok")
+        documented = {operation.id for operation in Client.OPERATIONS}
+        claim("every operation of the document was done", Client.done == documented, documented - Client.done)
+        claim("and refused with its Error", Client.refused == documented, documented - Client.refused)
         # What was taken before a restart is not taken after it.
         headers = client.headers("GET", f"/v1/providers/{PROVIDER}/orgs", None)
         server.stop()
@@ -314,8 +276,6 @@ def main():
 
 
 def os_files(folder):
-    import os
-
     return [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
 
 

@@ -91,6 +91,11 @@ class Raw(Served):
         self.assertEqual((status, text), (404, "not found\n"))
         status, _, text = self.send(sign="lightsail", headers={"X-Amz-Target": "Lightsail_20161128.Nothing", "Content-Type": "application/x-amz-json-1.1"})
         self.assertEqual((status, json.loads(text)["__type"]), (400, "UnknownOperationException"))
+        for target in ("DynamoDB_20120810.GetItem", "GetBuckets", ".", ""):
+            status, headers, text = self.send(b"{}", sign=None, headers={"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"})
+            self.assertEqual((status, headers["content-type"]), (400, "application/x-amz-json-1.1"))
+            self.assertEqual(json.loads(text)["__type"], "UnknownOperationException", target)
+            self.assertNotIn("lightsail", text.lower(), "no service pretends to be the one that was meant")
         deep = b"[" * 100_000
         status, _, text = self.send(deep, sign="lightsail", headers={"X-Amz-Target": "Lightsail_20161128.GetBuckets", "Content-Type": "application/x-amz-json-1.1"})
         self.assertEqual((status, json.loads(text)["__type"]), (400, "SerializationException"))

@@ -1,7 +1,9 @@
 """A `keyledger serve` of its own for each test class, and clients for it."""
 
+import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,7 +13,10 @@ import unittest
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -48,6 +53,8 @@ class Server:
              "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", *self.options],
             stdout=subprocess.PIPE, stderr=open(os.path.join(self.folder, "log"), "ab"), text=True,
             env={**os.environ, **self.environment, **(environment or {})},
+            # A write beyond a file's limit is an error, as on a full disk, and no signal.
+            restore_signals=False,
         )
         said = json.loads(self.process.stdout.readline())
         self.endpoint, self.metrics, self.s3 = said["endpoint"], said["metrics"], said["s3"]
@@ -78,6 +85,36 @@ class Server:
         )
 
 
+def native_request(endpoint, key, method, path, body=None, headers=None, read=http.client.HTTPResponse.read):
+    """One signed request to the native API; status, headers and the JSON of the reply, or what `read` makes of it."""
+    data = json.dumps(body).encode() if body is not None else b""
+    headers = {**({"Content-Type": "application/json"} if data else {}), **(headers or {})}
+    request = AWSRequest(method, f"{endpoint}/api/v1{path}", data=data, headers=headers)
+    SigV4Auth(Credentials(*key), "keyledger", "us-east-1").add_auth(request)
+    place = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
+    connection.request(method, f"/api/v1{path}", data, dict(request.headers.items()))
+    reply = connection.getresponse()
+    text = read(reply)
+    connection.close()
+    return reply.status, reply.headers, json.loads(text) if isinstance(text, bytes) else text
+
+
+def whole(connection):
+    """A request or a reply as it came, its body as long as its head says."""
+    connection.settimeout(10)
+    message = b""
+    while True:
+        head, end, body = message.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            return message
+        part = connection.recv(1 << 16)
+        if not part:
+            return message
+        message += part
+
+
 class Cut:
     """A way to a server that loses its first reply: the request arrives, the connection breaks off before the answer."""
 
@@ -102,17 +139,8 @@ class Cut:
             except OSError:
                 return
             there = socket.create_connection(self.there)
-            there.settimeout(1)
-            request = here.recv(1 << 16)
-            while request and b"Action=" not in request:
-                request += here.recv(1 << 16)
-            there.sendall(request)
-            reply = b""
-            try:
-                while b"</" not in reply or not reply.endswith(b"Response>"):
-                    reply += there.recv(1 << 16)
-            except TimeoutError:
-                pass
+            there.sendall(whole(here))
+            reply = whole(there)
             if self.replies_lost:
                 here.sendall(reply)
             else:

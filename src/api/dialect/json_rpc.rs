@@ -34,6 +34,11 @@ impl RpcError {
         Self::new(400, "UnknownOperationException", "The requested operation is not recognized by the service.")
     }
 
+    /// The target names none of the services that are here, so nothing speaks in a service's name.
+    pub fn unknown_service() -> Self {
+        Self::new(400, "UnknownOperationException", "No service that X-Amz-Target can name here has this operation.")
+    }
+
     /// `failure`: what the service calls a fault of its own.
     pub fn of_fault(fault: Fault, failure: &'static str) -> Self {
         let kind = match fault {

@@ -10,6 +10,7 @@ use crate::api::OnceShown;
 use crate::audit::rows::{KeyDetail, KeyFacts};
 use crate::cli::args::{grant, span, tag, tags, when};
 use crate::cli::desk::key_here;
+use crate::cli::print::aside;
 use crate::cli::{Context, Desk, Done, Exit, Failure, Wrote};
 use crate::ledger::command::OwnerName;
 use crate::ledger::{Command as Order, CreateAccessKey};
@@ -137,7 +138,7 @@ fn unlost(shown: Result<(), Failure>, id: &str) -> Result<(), Failure> {
     if let Err(failure) = &shown
         && failure.is_silent()
     {
-        eprintln!("keyledger: the secret of `{id}` was made but nobody read it; rotate or delete the key");
+        aside(format_args!("keyledger: the secret of `{id}` was made but nobody read it; rotate or delete the key"));
     }
     shown
 }

@@ -3,7 +3,7 @@
 //! Not here: choosing keys (`list`), what there is to show (`audit::rows`).
 
 use crate::audit::rows::{GrantRow, KeyDetail};
-use crate::cli::print::{Cell, Out, Paint, moment};
+use crate::cli::print::{Cell, Out, Paint, aside, moment};
 use crate::cli::view::View;
 use crate::cli::{Done, Exit, Failure};
 use crate::model::{Grant, KeyOwner, Tags, Time};
@@ -135,7 +135,7 @@ pub fn last_used(used: Option<&LastUsed>) -> String {
 pub fn none_found(out: &mut Out, what: &str) -> Result<Exit, Failure> {
     if !out.json {
         out.flush()?;
-        eprintln!("no {what}");
+        aside(format_args!("no {what}"));
     }
     Ok(Exit::Nothing)
 }

@@ -119,6 +119,12 @@ impl<'a> Call<'a> {
         self.execute(resource, command).await.map(|_| None)
     }
 
+    /// Whether an earlier attempt of this call was done: a command now finds its outcome, though its target may be gone.
+    pub fn was_done(&self) -> bool {
+        let done = |token| self.api.ledger.was_done(&self.signed.caller, self.org, token, self.now());
+        self.token.as_ref().is_some_and(done)
+    }
+
     /// The state in which what was just done can be seen.
     pub fn newest(&self) -> State {
         self.api.ledger.state()
@@ -173,11 +179,15 @@ impl<'a> Call<'a> {
     /// ValidationError, InvalidInput for what is no ARN of a policy.
     pub fn policy_arn(&self) -> Result<&str, IamError> {
         let arn = self.form.required("PolicyArn", Shape::ARN)?;
-        if arn.starts_with("arn:") && arn.contains(":policy/") {
-            Ok(arn)
-        } else {
-            Err(IamError::input(format!("ARN {} is not valid.", crate::model::text::excerpt(arn, 128))))
-        }
+        arn_of_policy(arn)
+    }
+
+    /// `PermissionsBoundary`, which may be left out.
+    ///
+    /// # Errors
+    /// ValidationError, InvalidInput for what is no ARN of a policy.
+    pub fn boundary_arn(&self) -> Result<Option<&str>, IamError> {
+        self.form.optional("PermissionsBoundary", Shape::ARN)?.map(arn_of_policy).transpose()
     }
 
     /// The user that `UserName` names, or else the one that owns the signing key; `None` for the account root.
@@ -196,4 +206,8 @@ impl<'a> Call<'a> {
             KeyOwner::Org | KeyOwner::Bucket(_) => Ok(None),
         }
     }
+}
+
+fn arn_of_policy(arn: &str) -> Result<&str, IamError> {
+    if arn.starts_with("arn:") && arn.contains(":policy/") { Ok(arn) } else { Err(IamError::bad_arn(arn)) }
 }

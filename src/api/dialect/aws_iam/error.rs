@@ -35,6 +35,11 @@ impl IamError {
         Self::new(400, "InvalidInput", message)
     }
 
+    /// What should name something is no ARN of its kind.
+    pub fn bad_arn(arn: &str) -> Self {
+        Self::input(format!("ARN {} is not valid.", crate::model::text::excerpt(arn, 128)))
+    }
+
     pub fn no_such(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(404, "NoSuchEntity", message)
     }

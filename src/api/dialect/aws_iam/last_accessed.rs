@@ -42,6 +42,9 @@ pub struct Jobs(Mutex<VecDeque<Job>>);
 pub fn generate(call: &Call<'_>) -> Answer {
     let arn = call.form.required("Arn", Shape::ARN)?;
     let granularity = call.form.one_of("Granularity", &["SERVICE_LEVEL", "ACTION_LEVEL"])?;
+    if !arn.starts_with("arn:") {
+        return Err(IamError::bad_arn(arn));
+    }
     call.authorize(arn)?;
     users_of(call, arn)?;
     let mut jobs = call.api.iam.jobs.0.lock().unwrap_or_else(PoisonError::into_inner);

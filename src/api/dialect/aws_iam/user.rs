@@ -4,7 +4,7 @@
 
 use super::call::{Answer, Call};
 use super::error::IamError;
-use super::form::Shape;
+use super::form::{Shape, missing};
 use super::names::{AnyPolicy, root_arn, user_arn};
 use super::page::Paging;
 use super::xml::Xml;
@@ -46,7 +46,7 @@ pub fn write_more(xml: &mut Xml, state: &State, account: AccountId, user: &UserR
 pub async fn create(call: &Call<'_>) -> Answer {
     let name = call.form.required("UserName", Shape::NEW_USER)?;
     let path = call.form.path("Path")?.unwrap_or("/");
-    let boundary = call.form.optional("PermissionsBoundary", Shape::ARN)?;
+    let boundary = call.boundary_arn()?;
     let tags = call.form.tags()?;
     let resource = user_arn(call.account, path, name);
     call.authorize(&resource)?;
@@ -137,7 +137,7 @@ pub async fn tag(call: &Call<'_>) -> Answer {
 
 pub async fn untag(call: &Call<'_>) -> Answer {
     let name = call.form.required("UserName", Shape::NAME)?;
-    let keys = call.form.list("TagKeys", Shape::TAG_KEY)?.ok_or_else(|| super::form::missing("TagKeys"))?;
+    let keys = call.form.list("TagKeys", Shape::TAG_KEY)?.ok_or_else(|| missing("TagKeys"))?;
     let remove = keys.into_iter().map(Into::into).collect();
     let resource = call.arn_of_user(name);
     call.authorize(&resource)?;
@@ -164,7 +164,7 @@ pub fn tags_page(call: &Call<'_>, tags: &Tags) -> Answer {
 
 pub async fn put_boundary(call: &Call<'_>) -> Answer {
     let name = call.form.required("UserName", Shape::NAME)?;
-    let policy = call.form.required("PermissionsBoundary", Shape::ARN)?;
+    let policy = call.boundary_arn()?.ok_or_else(|| missing("PermissionsBoundary"))?;
     let resource = call.arn_of_user(name);
     call.authorize(&resource)?;
     let policy = Some(policy.into());

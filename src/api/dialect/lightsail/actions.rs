@@ -248,7 +248,10 @@ impl<'a> Call<'a> {
     }
 
     async fn delete_bucket(&self, asked: &Asked) -> Answer {
-        let bucket = self.own_bucket(asked)?;
+        let done = |token| self.api.ledger.was_done(&self.signed.caller, self.org, token, self.signed.now);
+        // A retry of a delete that was done finds its outcome, and no bucket.
+        let is_retry = self.token.as_ref().is_some_and(done);
+        let bucket = if is_retry { bucket_name(asked)? } else { self.own_bucket(asked)? };
         let owner = OwnerRef::Bucket(self.org, bucket.clone());
         let keys: Vec<AccessKeyId> =
             self.state().keys_after(&owner, None).into_iter().flatten().map(|key| key.id).collect();
@@ -276,6 +279,11 @@ impl<'a> Call<'a> {
         self.authorize("*")?;
         let page = self.api.lightsail.page(self.org, bucket, asked.page_token.as_deref());
         let (page, more) = page.ok_or_else(|| input("The page token is not one of ours."))?;
+        if let Some(name) = bucket.filter(|_| page.is_empty() && asked.page_token.is_none())
+            && BucketName::parse(name).ok().and_then(|bucket| self.state().bucket_org(&bucket)) != Some(self.org)
+        {
+            return Err(not_found("resource", name));
+        }
         let next = page.last().filter(|_| more).map(|operation| operation.id.as_str());
         let operations: Vec<Value> = page.iter().map(Operation::json).collect();
         Ok(with_next(json!({ "operations": operations }), next))
