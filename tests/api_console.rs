@@ -876,3 +876,48 @@ async fn the_pages_of_a_key_with_ten_thousand_events_are_small_and_soon_there() 
     }
     served.end().await;
 }
+/// The health page once what was asked for has ended.
+async fn verified(served: &Served, browser: &mut Browser) -> String {
+    let reply = browser.act("/console/health/verify", &[]).await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/console/health?done=verifying"), "{}", reply.body);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let page = browser.get("/console/health").await.body;
+        if page.contains("Last verified") && !page.contains("Running") {
+            return page;
+        }
+        assert!(Instant::now() < deadline, "{page} {}", served.address);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_verified_when_it_is_asked_for_and_damage_is_shown_while_changes_go_on() {
+    let served = served().await;
+    let (auditor, member) = (served.user("audra", Role::Auditor), served.user("mel", Role::Member));
+    let mut browser = served.signed_in(&auditor).await;
+    assert!(browser.get("/console/health").await.body.contains("Not verified since the server started"));
+    let page = verified(&served, &mut browser).await;
+    let seq = served.ledger.state().seq().0;
+    assert!(page.contains("Whole") && page.contains(&format!("<dd>{seq}</dd>")), "{seq}: {page}");
+    let refused = served.signed_in(&member).await.act("/console/health/verify", &[]).await;
+    assert_eq!(refused.status, 403);
+    let forged = browser.post("/console/health/verify", &[("csrf", "guess")]).await;
+    assert_eq!(forged.status, 403);
+
+    // A bit of the first commit, which nobody reads any more.
+    let segment = served.folder.path().join("log");
+    let segment = std::fs::read_dir(segment).unwrap().map(|file| file.unwrap().path()).min().unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(&segment).unwrap();
+    let mut byte = [0];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut byte, 4096 + 90).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[byte[0] ^ 1], 4096 + 90).unwrap();
+    let page = verified(&served, &mut browser).await;
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    assert!(page.contains("The ledger is not whole") && page.contains("Damaged"), "{page}");
+    assert!(page.contains(&format!("log/{name}")), "{page}");
+    assert!(!page.contains(served.folder.path().to_str().unwrap()), "it says where the ledger is: {page}");
+    assert!(page.contains("The ledger takes changes"), "{page}");
+    served.user("later", Role::Member);
+}
+

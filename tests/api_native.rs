@@ -510,6 +510,36 @@ fn a_member_sees_its_own_keys_an_auditor_reads_all_and_writes_nothing() {
 }
 
 #[test]
+fn whoever_reads_the_ledgers_health_can_have_it_verified() {
+    let served = Served::start();
+    let (auditor, member) = (served.user_key("audra", Role::Auditor), served.user_key("mel", Role::Member));
+    let before = served.get(&auditor, "/health").done();
+    assert_eq!(
+        (&before["writer"], &before["verification"]),
+        (&json!("ready"), &json!({ "running": false, "last": null }))
+    );
+    let begun = served.raw(Some(&auditor), "POST", "/verify", &[], b"");
+    assert_eq!(begun.status, 202, "{}", begun.text());
+    for (method, path) in [("GET", "/health"), ("POST", "/verify")] {
+        assert_eq!(served.raw(Some(&member), method, path, &[], b"").problem(), (403, "forbidden".into()), "{path}");
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let health = served.get(&auditor, "/health").done();
+        let verification = &health["verification"];
+        if verification["running"] == json!(false) {
+            let last = &verification["last"];
+            assert_eq!((&last["ok"], &last["findings"]), (&json!(true), &json!([])), "{last}");
+            assert_eq!(last["last_seq"], before["seq"]);
+            assert_eq!(last["chain_head"], before["chain_head"]);
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{health}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn a_key_lives_its_whole_life_and_the_audit_tells_it() {
     let served = Served::start();
     let root = &served.one.root;

@@ -75,6 +75,19 @@ def story(server, pause):
     return made["AccessKeyId"]
 
 
+def verify(page, server):
+    page.goto(server.url + "/console/health")
+    page.get_by_role("button", name="Verify now").click()
+    page.wait_for_url("**/console/health?done=verifying")
+    for _ in range(100):
+        if page.get_by_text("Last verified").is_visible() and not page.get_by_text("Running").is_visible():
+            break
+        time.sleep(0.1)
+        page.reload()
+    text = page.locator("#verification").inner_text()
+    holds("the ledger is verified when that is asked for", "Whole" in text and "Up to commit" in text, text)
+
+
 def sign_in(page, server):
     page.goto(server.url + "/console")
     holds("whoever is not signed in is asked to", page.url.endswith("/console/sign-in"), page.url)
@@ -276,6 +289,7 @@ def main():
             sign_in(page, server)
             key = keys(page, server, screenshots)
             investigation(page, server, leaked, screenshots)
+            verify(page, server)
             if screenshots:
                 page.goto(server.url + "/console/keys")
                 picture(page, screenshots, "keys", 940)

@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
+import urllib.request
 from urllib.parse import quote, urlsplit
 
 from botocore.auth import SigV4Auth
@@ -154,6 +156,20 @@ class Native(Served):
                 self.assertEqual(self.code(*arguments), expected)
         self.assertEqual(self.code("GET", "/users", key=(self.server.root[0], "x" * 40)), (401, "bad-signature"))
         self.assertEqual(self.code("GET", "/users", key=("NQAKNNNNNNNNNNNNNNNN", "x" * 40)), (401, "unknown-key"))
+
+    def test_the_ledger_is_verified_and_says_so_in_its_metrics(self):
+        status, _, begun = self.send("POST", "/verify")
+        self.assertEqual(status, 202, begun)
+        deadline = time.monotonic() + 30
+        while (health := self.done("GET", "/health"))["verification"]["running"]:
+            self.assertLess(time.monotonic(), deadline, health)
+            time.sleep(0.05)
+        last = health["verification"]["last"]
+        self.assertEqual((health["writer"], last["ok"], last["findings"]), ("ready", True, []))
+        with urllib.request.urlopen(self.server.metrics) as told:
+            metrics = told.read().decode()
+        self.assertIn("\nkeyledger_verified_ok 1\n", metrics)
+        self.assertIn(f"\nkeyledger_verified_seq {last['last_seq']}\n", metrics)
 
     def test_nothing_of_another_org_is_seen_or_changed(self):
         theirs = next(row for row in self.server.command("key", "list", "--all") if row["account_id"] == OTHER)

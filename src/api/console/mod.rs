@@ -194,6 +194,10 @@ async fn post(call: &Call<'_>, path: &str, form: &Form) -> Result<Reply, Refused
             create::post(call, form).await
         }
         ["keys", id, act] => {
+        ["health", "verify"] => {
+            incoming.is_about("Verify");
+            health::verify(call)
+        }
             incoming.is_about("ChangeKey");
             change::post(call, id, act, form).await
         }

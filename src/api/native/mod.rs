@@ -18,6 +18,7 @@ mod buckets;
 mod call;
 mod events;
 mod groups;
+mod health;
 mod keys;
 mod node;
 mod openapi;
