@@ -14,6 +14,7 @@ use serde::Serialize;
 
 /// What is said of a key's rights at a moment.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct ToldRights<'a> {
     pub access_key_id: &'a str,
     /// The account id.
@@ -27,6 +28,7 @@ pub struct ToldRights<'a> {
 
 /// An answer to one question, all of them, or what became different.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum What<'a> {
     Answer {
@@ -59,6 +61,7 @@ impl<'a> ToldRights<'a> {
 
 /// A blast radius with whose it is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct ToldRadius<'a> {
     pub access_key_id: &'a str,
     /// The account id.
