@@ -5,7 +5,10 @@
 use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
 use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, Outcome, OwnerName};
 use keyledger::model::bytes::Hex;
-use keyledger::model::{AccessKeyId, AccountId, Caller, Grant, GrantRole, OrgOwner, OrgSettings, OrgUid, Role, Time};
+use keyledger::model::{
+    AccessKeyId, AccountId, BucketName, Caller, Event, EvidenceRecord, Grant, GrantRole, Identity, IdentityKind,
+    Observed, OrgOwner, OrgSettings, OrgUid, Outcome as Ended, Rank, Role, Time,
+};
 use keyledger::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
 use keyledger::sys::{Clock, RealIo, SystemClock};
 use serde_json::{Value, json};
@@ -507,6 +510,64 @@ fn a_member_sees_its_own_keys_an_auditor_reads_all_and_writes_nothing() {
     assert_eq!(served.get(&plain, "/users").problem(), (403, "forbidden".into()));
     served.ask(root, "POST", &format!("/keys/{}/flag", admin.id), &json!({ "quarantine": true })).done();
     assert_eq!(served.get(&admin, "/users").problem(), (403, "forbidden".into()));
+}
+
+/// What CloudTrail recorded: a call by a key of the org's account, `hour` hours into March.
+fn recorded(key: &AccessKeyId, hour: u8) -> Event {
+    let record = EvidenceRecord {
+        event_id: [hour; 16],
+        effective_at: Time::parse("2026-03-01T00:00:00Z").unwrap().plus_ns(i64::from(hour) * 3_600_000_000_000),
+        rank: Rank::Observed,
+        identity: Identity {
+            kind: IdentityKind::User,
+            name: "robot".into(),
+            arn: None,
+            account: AccountId::parse("111111111111").ok(),
+            key: Some(key.clone()),
+        },
+        event_source: "s3.amazonaws.com".into(),
+        event_name: "GetObject".into(),
+        region: "eu-west-1".into(),
+        source_ip: "203.0.113.9".into(),
+        user_agent: "aws-cli/2.1".into(),
+        request_id: "".into(),
+        read_only: true,
+        outcome: Ended::Ok,
+    };
+    let bucket = BucketName::parse("photos").ok();
+    let (resource, issued_key, issued_for, error_message) = (None, None, None, None);
+    let (bytes_in, bytes_out) = (0, 0);
+    Event::EvidenceObserved(Arc::new(Observed {
+        record,
+        bucket,
+        resource,
+        issued_key,
+        issued_for,
+        bytes_in,
+        bytes_out,
+        error_message,
+    }))
+}
+
+#[test]
+fn imported_records_are_told_to_the_org_of_their_account_alone() {
+    let served = Served::start();
+    let (root, key) = (&served.one.root, AccessKeyId::parse("AKIAIMPORTEDONLY0001").unwrap());
+    let (account, source) = (AccountId::parse("111111111111").unwrap(), "trail.json".into());
+    let events = (0..5).map(|hour| recorded(&key, hour)).collect();
+    execute(&served.ledger, Command::ImportEvidence { account, source, events, duplicates: 0, rejected: 0 });
+    let path = format!("/audit/evidence/{key}");
+    let report = &served.get(root, &path).done()["report"];
+    assert_eq!((&report["records"], &report["all"]["ok"]), (&json!(5), &json!(5)), "{report}");
+    assert_eq!(report["calls"][0]["value"], "s3:GetObject");
+    assert_eq!(report["identities"][0]["value"], "user robot");
+    assert_eq!(report["newest"][0]["at"], "2026-03-01T04:00:00Z");
+    let later = &served.get(root, &format!("{path}?since=2026-03-01T03:00Z&rows=1")).done()["report"];
+    assert_eq!((&later["records"], later["newest"].as_array().unwrap().len()), (&json!(2), 1));
+    assert_eq!(served.get(&served.other.root, &path).problem(), (404, "not-found".into()));
+    assert_eq!(served.get(root, "/audit/evidence/NQAKNNNNNNNNNNNNNNNN").problem(), (404, "not-found".into()));
+    let log = served.get(root, &format!("/audit/log?key={key}")).done();
+    assert_eq!(log["items"], json!([]), "they are not the org's own events");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use super::page::{self, Tab};
 use super::refused::Refused;
-use super::{Call, audit, key, picture, rotation, show, tree};
+use super::{Call, audit, evidence, key, picture, rotation, show, tree};
 use crate::api::Reply;
 use crate::audit::at::AsOf;
 use crate::audit::biography::uids_of;
@@ -45,6 +45,7 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
         let report = compromise(&held, worlds, found.id.as_str(), &options)?;
         Ok((report, story(&held, &found, since, until.map_or(now, |until| until.min(now)))?))
     })?;
+    let imported = evidence::of(call, &found.id, since, until)?;
     let body = html! {
         p.crumbs { a href="/console/keys" { "Access keys" } " / " a href={ "/console/keys/" (found.id) } { (found.id) } " / " span { "Investigation" } }
         div.title-row {
@@ -69,6 +70,7 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
         @if !report.findings.is_empty() { section.card { h2 { "Findings" } (rotation::findings(&report.findings)) } }
         (radius(&report))
         (sides(&report))
+        @if let Some(told) = &imported { (evidence::section(call, told)) }
         (in_vain(&report))
         (others(&report))
         section.card {

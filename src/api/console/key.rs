@@ -4,7 +4,7 @@
 
 use super::page::{self, Tab};
 use super::refused::Refused;
-use super::{Call, audit, picture, show};
+use super::{Call, audit, evidence, picture, show};
 use crate::api::Reply;
 use crate::audit::access::May;
 use crate::audit::access::table::{DecisionTable, Kind, table_of};
@@ -35,9 +35,9 @@ struct Could {
 }
 
 /// # Errors
-/// 404 for a key of somebody else; 400 for what is no moment.
+/// 404 for a key of somebody else, and for one that nobody has and no imported record of the account speaks of; 400 for what is no moment.
 pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
-    let key = call.visitor.key(id)?;
+    let Ok(key) = call.visitor.key(id) else { return evidence::page(call, id) };
     let now = call.visitor.now;
     let (story, newest) = call.past(|history, worlds| {
         let told = story(history, &key, None, now)?;
@@ -60,6 +60,7 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
             in_force: in_force(worlds, then.uid(), &then),
         }))
     })?;
+    let imported = evidence::of(call, &key.id, None, None)?;
     let state = &call.visitor.state;
     let status = state.status(&key, now);
     let body = html! {
@@ -82,6 +83,7 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
         (facts(call, &key))
         section.card { h2 { "Its life" } (picture::life(&story)) }
         (used_from(&story))
+        @if let Some(told) = &imported { (evidence::section(call, told)) }
         (rights(call, &key, could.as_ref(), asked))
         @if call.visitor.role.changes() && !key.is_deleted() { (acts(call, &key, status)) }
         section.card {

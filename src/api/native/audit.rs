@@ -4,7 +4,7 @@
 //! - Every report is asked of a history that holds the org's own commits alone.
 //! - A key of another org and one that never was get the same answer.
 //!
-//! Not here: the questions themselves (`audit`), who may ask (`rights`).
+//! Not here: the questions themselves (`audit`), who may ask (`rights`), imported records (`evidence`).
 
 use super::body::IdentifySecret;
 use super::call::{Answer, Call, Report};
@@ -36,15 +36,15 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-const READ: &str = "keyledger:ReadAudit";
+pub const READ: &str = "keyledger:ReadAudit";
 const READ_LOG: &str = "keyledger:ReadLog";
 /// Rows of a report that has no pages.
 const ROWS_MAX: usize = 10_000;
 
 const AT: Param = Param::when("at", "As it was then: RFC 3339, an age such as 7d, or seq:1234");
 const KNOWN_AT: Param = Param::when("known_at", "Hide what was recorded later");
-const SINCE: Param = Param::when("since", "From here on");
-const UNTIL: Param = Param::when("until", "Until here, exclusive");
+pub const SINCE: Param = Param::when("since", "From here on");
+pub const UNTIL: Param = Param::when("until", "Until here, exclusive");
 const ACTION: Param = Param::text("action", "What is asked, such as s3:GetObject");
 const RESOURCE: Param = Param::text("resource", "Of what, such as arn:aws:s3:::bucket/key");
 const CONTEXT: Param = Param::many("context", "A condition key of the request, KEY=VALUE; may be repeated");
@@ -202,7 +202,7 @@ fn with_archive<R>(call: &Call<'_>, f: impl FnOnce(&Archive) -> Result<R, Proble
 }
 
 /// A moment of the query as a time.
-fn time(call: &Call<'_>, name: &'static str) -> Result<Option<Time>, Problem> {
+pub fn time(call: &Call<'_>, name: &'static str) -> Result<Option<Time>, Problem> {
     let when = call.when(name)?;
     Ok(when.map(|when| time_of(when, call.api.ledger.reader())).transpose()?)
 }
@@ -324,7 +324,7 @@ fn days(call: &Call<'_>, name: &str) -> Option<u32> {
     call.query.number(name).and_then(|days| u32::try_from(days).ok())
 }
 
-fn count(call: &Call<'_>, name: &str) -> Option<usize> {
+pub fn count(call: &Call<'_>, name: &str) -> Option<usize> {
     call.query.number(name).and_then(|count| usize::try_from(count).ok())
 }
 

@@ -17,6 +17,7 @@ mod body;
 mod buckets;
 mod call;
 mod events;
+mod evidence;
 mod groups;
 mod health;
 mod keys;

@@ -5,7 +5,7 @@
 
 use super::call::{Answer, Call};
 use super::problem::Problem;
-use super::{audit, buckets, events, groups, health, keys, node, org, policies, state, tokens, users};
+use super::{audit, buckets, events, evidence, groups, health, keys, node, org, policies, state, tokens, users};
 use crate::ledger::{Command, Done};
 use crate::sigv4::path_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -259,7 +259,7 @@ const OWN: &[Route] = &[
 
 /// Every route.
 pub fn routes() -> impl Iterator<Item = &'static Route> {
-    let all: [&'static [Route]; 12] = [
+    let all: [&'static [Route]; 13] = [
         OWN,
         org::ROUTES,
         users::ROUTES,
@@ -270,6 +270,7 @@ pub fn routes() -> impl Iterator<Item = &'static Route> {
         tokens::ROUTES,
         state::ROUTES,
         audit::ROUTES,
+        evidence::ROUTES,
         health::ROUTES,
         node::ROUTES,
     ];
