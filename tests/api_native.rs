@@ -512,6 +512,53 @@ fn a_member_sees_its_own_keys_an_auditor_reads_all_and_writes_nothing() {
     assert_eq!(served.get(&admin, "/users").problem(), (403, "forbidden".into()));
 }
 
+#[test]
+fn policies_are_asked_about_a_request_as_they_are_and_as_they_were() {
+    let served = Served::start();
+    let root = &served.one.root;
+    let deny =
+        r#"{"Version":"2012-10-17","Statement":{"Sid":"No","Effect":"Deny","Action":"keyledger:*","Resource":"*"}}"#;
+    let home = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*",
+                  "Condition":{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}}}}"#;
+    let made = served.ask(root, "POST", "/policies", &json!({ "policy_name": "reader", "document": READ_ALL })).done();
+    served.ask(root, "POST", "/policies/reader/versions", &json!({ "document": deny, "set_default": true })).done();
+    let ask = |path: &str, body: Value| served.ask(root, "POST", path, &body);
+    let reads = |more: Value| {
+        let mut body = json!({ "action": "keyledger:ReadUsers", "resource": "*" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let now = ask("/policies/simulate", reads(json!({ "policies": ["reader"] }))).done();
+    assert_eq!((&now["decision"], &now["statements"][0]["decided"]), (&json!("ExplicitDeny"), &json!(true)), "{now}");
+    assert_eq!((&now["statements"][0]["policy"], &now["statements"][0]["sid"]), (&json!("reader"), &json!("No")));
+    let then = format!("/policies/simulate?at=seq:{}", made["seq"]);
+    assert_eq!(ask(&then, reads(json!({ "policies": ["reader"] }))).done()["decision"], "Allow");
+    let both = reads(json!({ "policies": ["reader"], "documents": [READ_ALL] }));
+    assert_eq!(ask("/policies/simulate", both).done()["statements"][1]["policy"], "the document given 1");
+    let from = |address: &str| {
+        let context = json!({ "aws:SourceIp": [address] });
+        let body = json!({ "documents": [home], "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k", "context": context });
+        ask("/policies/simulate", body).done()
+    };
+    assert_eq!(from("203.0.113.9")["decision"], "Allow");
+    let outside = from("198.51.100.1");
+    assert_eq!(
+        (&outside["decision"], &outside["statements"][0]["outcome"]),
+        (&json!("ImplicitDeny"), &json!("conditions"))
+    );
+    assert_eq!(ask("/policies/simulate", reads(json!({}))).problem(), (400, "invalid-input".into()));
+    assert_eq!(
+        ask("/policies/simulate", reads(json!({ "policies": ["nobodys"] }))).problem(),
+        (404, "not-found".into())
+    );
+    let aws = reads(json!({ "policies": ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"] }));
+    assert_eq!(ask("/policies/simulate", aws).done()["decision"], "ImplicitDeny");
+    assert_eq!(
+        served.ask(&served.other.root, "POST", "/policies/simulate", &reads(json!({ "policies": ["reader"] }))).status,
+        404
+    );
+}
+
 /// What CloudTrail recorded: a call by a key of the org's account, `hour` hours into March.
 fn recorded(key: &AccessKeyId, hour: u8) -> Event {
     let record = EvidenceRecord {

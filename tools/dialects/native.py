@@ -171,6 +171,16 @@ class Native(Served):
         self.assertIn("\nkeyledger_verified_ok 1\n", metrics)
         self.assertIn(f"\nkeyledger_verified_seq {last['last_seq']}\n", metrics)
 
+    def test_policies_are_simulated(self):
+        document = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
+        ask = {"documents": [document], "action": "s3:GetObject", "resource": "arn:aws:s3:::a/b", "context": {"aws:SourceIp": ["203.0.113.7"]}}
+        told = self.done("POST", "/policies/simulate", ask)
+        self.assertEqual((told["decision"], told["statements"][0]["outcome"]), ("Allow", "matched"))
+        told = self.done("POST", "/policies/simulate", {**ask, "action": "s3:PutObject"})
+        self.assertEqual((told["decision"], told["statements"][0]["outcome"]), ("ImplicitDeny", "other_action"))
+        bad = self.code("POST", "/policies/simulate", {**ask, "documents": ["{}"]})
+        self.assertEqual(bad[0], 400)
+
     def test_nothing_of_another_org_is_seen_or_changed(self):
         theirs = next(row for row in self.server.command("key", "list", "--all") if row["account_id"] == OTHER)
         path = f"/keys/{theirs['access_key_id']}"

@@ -5,7 +5,9 @@
 
 use super::call::{Answer, Call};
 use super::problem::Problem;
-use super::{audit, buckets, events, evidence, groups, health, keys, node, org, policies, state, tokens, users};
+use super::{
+    audit, buckets, events, evidence, groups, health, keys, node, org, policies, simulate, state, tokens, users,
+};
 use crate::ledger::{Command, Done};
 use crate::sigv4::path_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -259,13 +261,14 @@ const OWN: &[Route] = &[
 
 /// Every route.
 pub fn routes() -> impl Iterator<Item = &'static Route> {
-    let all: [&'static [Route]; 13] = [
+    let all: [&'static [Route]; 14] = [
         OWN,
         org::ROUTES,
         users::ROUTES,
         groups::ROUTES,
         keys::ROUTES,
         policies::ROUTES,
+        simulate::ROUTES,
         buckets::ROUTES,
         tokens::ROUTES,
         state::ROUTES,
