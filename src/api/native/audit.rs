@@ -398,8 +398,7 @@ fn rights(call: &Call<'_>) -> Result<Answer, Problem> {
     let told = |what| call.told(ToldRights::of(worlds, &key, now, what));
     if let Some(question) = &question {
         let (answer, in_general) = (decide(worlds, &key, question, now), power(worlds, &key, question, now));
-        let (action, resource) = (question.action.as_str(), question.resource.as_str());
-        return told(What::Answer { action, resource, answer: &answer, in_general: &in_general });
+        return told(What::Answer { question, answer: &answer, in_general: &in_general });
     }
     let table_now = table(worlds, &key, now);
     let Some(compare) = compare else { return told(What::Table(&table_now)) };

@@ -124,7 +124,7 @@ pub struct Client {
 #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RadiusAt {
     pub at: Stamp,
-    pub org: String,
+    pub account_id: String,
     pub org_kind: &'static str,
     #[serde(flatten)]
     pub radius: BlastRadius,
