@@ -134,8 +134,12 @@ fn record(row: &EvidenceRow) -> Markup {
                     @if row.outcome != "ok" { " " span.pill.revoked { (show::text(&row.outcome)) } }
                 }
                 p.quiet.small {
-                    @if row.is_by_another { "about the key, by " }
-                    (show::text(&row.actor.to_string())) " from " (show::text(&row.address))
+                    @if row.is_by_another {
+                        "about the key, by " (show::text(&row.actor.to_string()))
+                    } @else {
+                        (row.actor.kind) " " (show::text(&row.actor.name))
+                    }
+                    " from " (show::text(&row.address))
                     @if !row.region.is_empty() { " in " (show::text(&row.region)) }
                     " · imported as event " (row.event)
                 }

@@ -172,7 +172,7 @@ fn used_from(story: &Story) -> Markup {
 pub fn tallies(rows: &[TallyRow]) -> Markup {
     html! {
         table.plain {
-            thead { tr { th scope="col" { "From" } th.num scope="col" { "Uses" } th scope="col" { "Last" } } }
+            thead { tr { th scope="col" { "Which" } th.num scope="col" { "Uses" } th scope="col" { "Last" } } }
             tbody {
                 @for row in rows.iter().take(ROWS_SHOWN) {
                     tr {
