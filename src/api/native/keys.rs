@@ -12,13 +12,14 @@ use super::body::{
     SetDefaultAllow, SetDescription, SetExpiry, SetGrants, SetLabel, UpdateRights,
 };
 use super::call::{Answer, Call, Changed, Shown, changed};
+use super::held;
 use super::page::Page;
 use super::problem::Problem;
 use super::rights::Sight;
 use super::table::{Param, Route, schema};
 use crate::audit::rows::{KeyDetail, KeyRow};
 use crate::ledger::command::UpdateKeyRights;
-use crate::ledger::{Command, CreateAccessKey, Done, ImportAccessKey, Outcome, OwnerName, Target};
+use crate::ledger::{Command, CreateAccessKey, Done, ImportAccessKey, Outcome, OwnerName};
 use crate::model::{AccessKeyId, BucketName, KeyOwner};
 use crate::state::KeyRecord;
 use crate::vault::SecretKey;
@@ -141,7 +142,7 @@ pub const ROUTES: &[Route] = &[
         "PUT",
         "/keys/{key}/policies/{policy}",
         "Attach a policy to an access key",
-        attach,
+        held::attach,
         schema::<Changed<KeyDetail>>,
         shown,
     ),
@@ -149,7 +150,7 @@ pub const ROUTES: &[Route] = &[
         "DELETE",
         "/keys/{key}/policies/{policy}",
         "Detach a policy from an access key",
-        detach,
+        held::detach,
         schema::<Changed<KeyDetail>>,
         shown,
     ),
@@ -378,16 +379,6 @@ fn update_rights(call: &Call<'_>) -> Result<Command, Problem> {
         add: names(asked.attach),
     };
     Ok(Command::UpdateKeyRights { key: call.key_id()?, change: Box::new(change) })
-}
-
-fn attach(call: &Call<'_>) -> Result<Command, Problem> {
-    let (org, policy, to) = (call.org_uid(), call.name("policy").into(), Target::Key(call.key_id()?));
-    Ok(Command::AttachPolicy { org, policy, to })
-}
-
-fn detach(call: &Call<'_>) -> Result<Command, Problem> {
-    let (org, policy, from) = (call.org_uid(), call.name("policy").into(), Target::Key(call.key_id()?));
-    Ok(Command::DetachPolicy { org, policy, from })
 }
 
 fn flag(call: &Call<'_>) -> Result<Command, Problem> {

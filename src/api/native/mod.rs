@@ -21,6 +21,7 @@ mod events;
 mod evidence;
 mod groups;
 mod health;
+mod held;
 mod key_list;
 mod keys;
 mod node;
