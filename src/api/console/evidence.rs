@@ -8,7 +8,7 @@ use super::page::{self, Tab};
 use super::refused::Refused;
 use super::{Call, key, show};
 use crate::api::Reply;
-use crate::api::past::evidence_org_of;
+use crate::api::past::{at_length, evidence_org_of};
 use crate::audit::AuditError;
 use crate::audit::evidence::{Evidence, EvidenceOptions, EvidenceRow, RECORDS_MAX, evidence};
 use crate::audit::uses::TallyRow;
@@ -38,6 +38,29 @@ pub fn of(
         call.api.past.ask(call.api, org, |history| evidence(history, id, &options));
     let told = told?;
     Ok((told.records > 0).then_some(told))
+}
+
+/// [`of`], read while `meanwhile` goes on: a page tells of both, and each takes a walk over the log.
+///
+/// # Errors
+/// As [`of`], and what `meanwhile` says.
+pub fn beside<R>(
+    call: &Call<'_>,
+    id: &AccessKeyId,
+    (since, until): (Option<Time>, Option<Time>),
+    meanwhile: impl FnOnce() -> Result<R, Refused>,
+) -> Result<(Option<Evidence>, R), Refused> {
+    if org_of(call).is_none() {
+        return Ok((None, meanwhile()?));
+    }
+    let (told, own) = at_length(|| {
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| of(call, id, since, until));
+            let own = meanwhile();
+            (reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), own)
+        })
+    });
+    Ok((told?, own?))
 }
 
 /// The evidence org of the visitor's account.

@@ -39,17 +39,20 @@ struct Could {
 pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
     let Ok(key) = call.visitor.key(id) else { return evidence::page(call, id) };
     let now = call.visitor.now;
-    let (story, newest) = call.past(|history, worlds| {
-        let told = story(history, &key, None, now)?;
-        let asked =
-            Asked { key: Some(key.id.to_string()), limit: Some(EVENTS_SHOWN), reverse: true, ..Asked::default() };
-        let mut newest: Vec<FactRow> = Vec::new();
-        log::rows(history, worlds, &Query::of(&asked, history, worlds)?, &mut |row| {
-            newest.push(row);
-            ControlFlow::Continue(())
-        })?;
-        Ok((told, newest))
-    })?;
+    let own = || {
+        call.past(|history, worlds| {
+            let told = story(history, &key, None, now)?;
+            let asked =
+                Asked { key: Some(key.id.to_string()), limit: Some(EVENTS_SHOWN), reverse: true, ..Asked::default() };
+            let mut newest: Vec<FactRow> = Vec::new();
+            log::rows(history, worlds, &Query::of(&asked, history, worlds)?, &mut |row| {
+                newest.push(row);
+                ControlFlow::Continue(())
+            })?;
+            Ok((told, newest))
+        })
+    };
+    let (imported, (story, newest)) = evidence::beside(call, &key.id, (None, None), own)?;
     let asked = call.query.some("at");
     let could = call.at(asked, |_, worlds, at| {
         let then = worlds.key(key.uid()).map(|place| place.record);
@@ -60,7 +63,6 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
             in_force: in_force(worlds, then.uid(), &then),
         }))
     })?;
-    let imported = evidence::of(call, &key.id, None, None)?;
     let state = &call.visitor.state;
     let status = state.status(&key, now);
     let body = html! {
