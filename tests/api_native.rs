@@ -638,8 +638,9 @@ fn whoever_reads_the_ledgers_health_can_have_it_verified() {
         if verification["running"] == json!(false) {
             let last = &verification["last"];
             assert_eq!((&last["ok"], &last["findings"]), (&json!(true), &json!([])), "{last}");
-            assert_eq!(last["last_seq"], before["seq"]);
-            assert_eq!(last["chain_head"], before["chain_head"]);
+            // What was counted of the keys may have been written meanwhile.
+            assert!(last["last_seq"].as_u64() >= before["seq"].as_u64(), "{last} {before}");
+            assert!(last["last_seq"] != before["seq"] || last["chain_head"] == before["chain_head"], "{last} {before}");
             break;
         }
         assert!(std::time::Instant::now() < deadline, "{health}");
