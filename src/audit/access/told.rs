@@ -27,7 +27,7 @@ pub struct ToldRights<'a> {
 }
 
 /// An answer to one question, all of them, or what became different.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum What<'a> {
     /// With what is not given left open, in general.
     Answer {
