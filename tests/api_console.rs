@@ -8,7 +8,8 @@ use keyledger::ledger::{
     Command, CreateAccessKey, InitOptions, Ledger, LedgerOptions, OsDice, Outcome, OwnerName, Target,
 };
 use keyledger::model::{
-    AccessKeyId, AccountId, BucketName, Caller, EventKind, Grant, GrantRole, OrgOwner, OrgUid, Role,
+    AccessKeyId, AccountId, BucketName, Caller, Event, EventKind, EvidenceRecord, Grant, GrantRole, Identity,
+    IdentityKind, Observed, OrgOwner, OrgUid, Outcome as Ended, Rank, Role, Time,
 };
 use keyledger::state::{KeyStatus, Recorded};
 use keyledger::sys::{RealIo, ScriptedClock, SystemClock};
@@ -754,6 +755,116 @@ async fn what_belongs_to_another_org_looks_as_if_it_never_was() {
     served.end().await;
 }
 
+/// What CloudTrail recorded: one call a second by a key, from two addresses, every tenth of them denied.
+fn import(served: &Served, account: u64, key: &AccessKeyId, records: u32) {
+    let began = Time::parse("2026-03-01T00:00:00Z").unwrap();
+    let record = |n: u32| EvidenceRecord {
+        event_id: [&[0; 12][..], &n.to_le_bytes()].concat().try_into().unwrap(),
+        effective_at: began.plus_ns(i64::from(n) * 1_000_000_000),
+        rank: Rank::Observed,
+        identity: Identity {
+            kind: IdentityKind::User,
+            name: "backup-<robot>".into(),
+            arn: None,
+            account: Some(AccountId(account)),
+            key: Some(key.clone()),
+        },
+        event_source: "s3.amazonaws.com".into(),
+        event_name: if n.is_multiple_of(4) { "ListBuckets" } else { "GetObject" }.into(),
+        region: "eu-west-1".into(),
+        source_ip: if n.is_multiple_of(3) { "203.0.113.9" } else { "198.51.100.23" }.into(),
+        user_agent: "aws-cli/2.1".into(),
+        request_id: "".into(),
+        read_only: true,
+        outcome: if n.is_multiple_of(10) { Ended::Denied { code: "AccessDenied".into() } } else { Ended::Ok },
+    };
+    let call = |n| {
+        Event::EvidenceObserved(Arc::new(Observed {
+            record: record(n),
+            bucket: BucketName::parse("imported-bucket").ok(),
+            resource: None,
+            issued_key: None,
+            issued_for: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            error_message: None,
+        }))
+    };
+    for from in (0..records).step_by(500) {
+        let events = (from..records.min(from + 500)).map(call).collect();
+        let (account, source) = (AccountId(account), "trail/2026.json.gz".into());
+        served.done(Command::ImportEvidence { account, source, events, duplicates: 0, rejected: 0 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imported_records_are_told_beside_a_keys_own_life_to_those_who_see_all_of_its_account() {
+    let served = served().await;
+    let key = served.user("alice", Role::Member);
+    let outside = AccessKeyId::parse("AKIAIMPORTEDONLY0001").unwrap();
+    import(&served, 123_456_789_012, &key.id, 40);
+    import(&served, 123_456_789_012, &outside, 3);
+    import(&served, 999_999_999_999, &AccessKeyId::parse("AKIAOFANOTHERACCOUNT").unwrap(), 3);
+    let mut root = served.signed_in(&served.root).await;
+    for tail in ["", "/investigation"] {
+        let page = root.get(&format!("/console/keys/{}{tail}", key.id)).await.body;
+        for said in [
+            "In imported records",
+            "Not seen by this server",
+            "account 123456789012",
+            "s3:GetObject",
+            "user backup-&lt;robot&gt;",
+            "203.0.113.9",
+            "aws-cli/2.1",
+            "imported-bucket",
+            "The newest 20 of 40",
+        ] {
+            assert!(page.contains(said), "{tail} says nothing of {said}: {page}");
+        }
+        assert!(
+            page.contains("Never used") || page.contains("never used"),
+            "{tail}: they are not uses of ours: {page}"
+        );
+    }
+    let page = root.get(&format!("/console/keys/{}/investigation?since=2026-03-01T00:00:30Z", key.id)).await.body;
+    assert!(page.contains("<dt>Records</dt><dd>10</dd>"), "{page}");
+    let page = root.get(&format!("/console/keys/{outside}")).await;
+    assert!(
+        page.status == 200 && page.body.contains("no key of this org") && page.body.contains("s3:ListBuckets"),
+        "{page:?}"
+    );
+    assert!(!page.body.contains("Revoke this key"), "{}", page.body);
+
+    let page = served.signed_in(&key).await.get(&format!("/console/keys/{}", key.id)).await.body;
+    assert!(page.contains("Its life") && !page.contains("imported records"), "a Member is told: {page}");
+    let never = root.get("/console/keys/NQAK0000000000000000").await.status;
+    let theirs = served.key(
+        served.other,
+        CreateAccessKey { grants: vec![Grant { bucket: None, role: GrantRole::Admin }], ..CreateAccessKey::default() },
+    );
+    for (key, id) in [(&served.root, "AKIAOFANOTHERACCOUNT"), (&theirs, outside.as_str()), (&theirs, key.id.as_str())] {
+        assert_eq!(served.signed_in(key).await.get(&format!("/console/keys/{id}")).await.status, never, "{id}");
+    }
+
+    // An account id that a provider's org was given says nothing of AWS.
+    served.done(Command::CreateProvider { provider: "acme".into(), key_hash: [7; 32], explicit_orgs: true });
+    let owner = OrgOwner::Provider { provider: "acme".into(), external_id: "x".into() };
+    let create = Command::CreateOrg {
+        name: "provided".into(),
+        account: Some(AccountId(999_999_999_999)),
+        owner,
+        settings: Box::default(),
+    };
+    let Outcome::OrgCreated { org, .. } = served.done(create) else { panic!() };
+    let provided = served.key(
+        org,
+        CreateAccessKey { grants: vec![Grant { bucket: None, role: GrantRole::Admin }], ..CreateAccessKey::default() },
+    );
+    let page = served.signed_in(&provided).await.get("/console/keys/AKIAOFANOTHERACCOUNT").await;
+    assert_eq!(page.status, never, "{}", page.body);
+    served.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_sees_and_changes_its_own_keys_and_an_auditor_changes_nothing() {
     let served = served().await;
@@ -814,6 +925,50 @@ async fn policies_are_checked_stored_changed_simulated_and_deleted() {
     served.end().await;
 }
 
+/// The health page once what was asked for has ended.
+async fn verified(served: &Served, browser: &mut Browser) -> String {
+    let reply = browser.act("/console/health/verify", &[]).await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/console/health?done=verifying"), "{}", reply.body);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let page = browser.get("/console/health").await.body;
+        if page.contains("Last verified") && !page.contains("Running") {
+            return page;
+        }
+        assert!(Instant::now() < deadline, "{page} {}", served.address);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_verified_when_it_is_asked_for_and_damage_is_shown_while_changes_go_on() {
+    let served = served().await;
+    let (auditor, member) = (served.user("audra", Role::Auditor), served.user("mel", Role::Member));
+    let mut browser = served.signed_in(&auditor).await;
+    assert!(browser.get("/console/health").await.body.contains("Not verified since the server started"));
+    let page = verified(&served, &mut browser).await;
+    assert!(page.contains("Whole") && page.contains("Up to commit"), "{page}");
+    let refused = served.signed_in(&member).await.act("/console/health/verify", &[]).await;
+    assert_eq!(refused.status, 403);
+    let forged = browser.post("/console/health/verify", &[("csrf", "guess")]).await;
+    assert_eq!(forged.status, 403);
+
+    // A bit of the first commit, which nobody reads any more.
+    let segment = served.folder.path().join("log");
+    let segment = std::fs::read_dir(segment).unwrap().map(|file| file.unwrap().path()).min().unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(&segment).unwrap();
+    let mut byte = [0];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut byte, 4096 + 90).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[byte[0] ^ 1], 4096 + 90).unwrap();
+    let page = verified(&served, &mut browser).await;
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    assert!(page.contains("The ledger is not whole") && page.contains("Damaged"), "{page}");
+    assert!(page.contains(&format!("log/{name}")), "{page}");
+    assert!(!page.contains(served.folder.path().to_str().unwrap()), "it says where the ledger is: {page}");
+    assert!(page.contains("The ledger takes changes"), "{page}");
+    served.user("later", Role::Member);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_refused_in_a_page() {
     let served = served().await;
@@ -857,6 +1012,7 @@ async fn the_pages_of_a_key_with_ten_thousand_events_are_small_and_soon_there() 
         })
         .collect();
     tickets.into_iter().flatten().for_each(|ticket| drop(ticket.wait()));
+    import(&served, 123_456_789_012, &key.id, 10_000);
     let mut browser = served.signed_in(&served.root).await;
     for tail in ["", "/investigation"] {
         let path = format!("/console/keys/{}{tail}", key.id);
@@ -867,6 +1023,7 @@ async fn the_pages_of_a_key_with_ten_thousand_events_are_small_and_soon_there() 
             assert_eq!(page.status, 200, "{}", page.body);
             assert!(page.body.len() <= 200_000, "{} bytes", page.body.len());
             assert!(page.body.contains("of 10,00"), "all of them are told of: {}", page.body);
+            assert!(page.body.contains("The newest 20 of 10,000"), "and of all that was imported: {}", page.body);
             best = best.min(page.first_byte);
             println!("{path}: {} bytes, first byte after {:?}", page.body.len(), page.first_byte);
         }

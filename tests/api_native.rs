@@ -5,7 +5,10 @@
 use keyledger::api::{Api, ApiOptions, Server, ServerOptions};
 use keyledger::ledger::{Command, CreateAccessKey, InitOptions, Ledger, Outcome, OwnerName};
 use keyledger::model::bytes::Hex;
-use keyledger::model::{AccessKeyId, AccountId, Caller, Grant, GrantRole, OrgOwner, OrgSettings, OrgUid, Role, Time};
+use keyledger::model::{
+    AccessKeyId, AccountId, BucketName, Caller, Event, EvidenceRecord, Grant, GrantRole, Identity, IdentityKind,
+    Observed, OrgOwner, OrgSettings, OrgUid, Outcome as Ended, Rank, Role, Time,
+};
 use keyledger::sigv4::{Request, Rules, Signer, amz_date, sign_headers};
 use keyledger::sys::{Clock, RealIo, SystemClock};
 use serde_json::{Value, json};
@@ -508,6 +511,142 @@ fn a_member_sees_its_own_keys_an_auditor_reads_all_and_writes_nothing() {
     assert_eq!(served.get(&plain, "/users").problem(), (403, "forbidden".into()));
     served.ask(root, "POST", &format!("/keys/{}/flag", admin.id), &json!({ "quarantine": true })).done();
     assert_eq!(served.get(&admin, "/users").problem(), (403, "forbidden".into()));
+}
+
+#[test]
+fn policies_are_asked_about_a_request_as_they_are_and_as_they_were() {
+    let served = Served::start();
+    let root = &served.one.root;
+    let deny =
+        r#"{"Version":"2012-10-17","Statement":{"Sid":"No","Effect":"Deny","Action":"keyledger:*","Resource":"*"}}"#;
+    let home = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*",
+                  "Condition":{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}}}}"#;
+    let made = served.ask(root, "POST", "/policies", &json!({ "policy_name": "reader", "document": READ_ALL })).done();
+    served.ask(root, "POST", "/policies/reader/versions", &json!({ "document": deny, "set_default": true })).done();
+    let ask = |path: &str, body: Value| served.ask(root, "POST", path, &body);
+    let reads = |more: Value| {
+        let mut body = json!({ "action": "keyledger:ReadUsers", "resource": "*" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let now = ask("/policies/simulate", reads(json!({ "policies": ["reader"] }))).done();
+    assert_eq!((&now["decision"], &now["statements"][0]["decided"]), (&json!("ExplicitDeny"), &json!(true)), "{now}");
+    assert_eq!((&now["statements"][0]["policy"], &now["statements"][0]["sid"]), (&json!("reader"), &json!("No")));
+    let then = format!("/policies/simulate?at=seq:{}", made["seq"]);
+    assert_eq!(ask(&then, reads(json!({ "policies": ["reader"] }))).done()["decision"], "Allow");
+    let both = reads(json!({ "policies": ["reader"], "documents": [READ_ALL] }));
+    assert_eq!(ask("/policies/simulate", both).done()["statements"][1]["policy"], "the document given 1");
+    let from = |address: &str| {
+        let context = json!({ "aws:SourceIp": [address] });
+        let body = json!({ "documents": [home], "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k", "context": context });
+        ask("/policies/simulate", body).done()
+    };
+    assert_eq!(from("203.0.113.9")["decision"], "Allow");
+    let outside = from("198.51.100.1");
+    assert_eq!(
+        (&outside["decision"], &outside["statements"][0]["outcome"]),
+        (&json!("ImplicitDeny"), &json!("conditions"))
+    );
+    assert_eq!(ask("/policies/simulate", reads(json!({}))).problem(), (400, "invalid-input".into()));
+    assert_eq!(
+        ask("/policies/simulate", reads(json!({ "policies": ["nobodys"] }))).problem(),
+        (404, "not-found".into())
+    );
+    let aws = reads(json!({ "policies": ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"] }));
+    assert_eq!(ask("/policies/simulate", aws).done()["decision"], "ImplicitDeny");
+    assert_eq!(
+        served.ask(&served.other.root, "POST", "/policies/simulate", &reads(json!({ "policies": ["reader"] }))).status,
+        404
+    );
+}
+
+/// What CloudTrail recorded: a call by a key of the org's account, `hour` hours into March.
+fn recorded(key: &AccessKeyId, hour: u8) -> Event {
+    let record = EvidenceRecord {
+        event_id: [hour; 16],
+        effective_at: Time::parse("2026-03-01T00:00:00Z").unwrap().plus_ns(i64::from(hour) * 3_600_000_000_000),
+        rank: Rank::Observed,
+        identity: Identity {
+            kind: IdentityKind::User,
+            name: "robot".into(),
+            arn: None,
+            account: AccountId::parse("111111111111").ok(),
+            key: Some(key.clone()),
+        },
+        event_source: "s3.amazonaws.com".into(),
+        event_name: "GetObject".into(),
+        region: "eu-west-1".into(),
+        source_ip: "203.0.113.9".into(),
+        user_agent: "aws-cli/2.1".into(),
+        request_id: "".into(),
+        read_only: true,
+        outcome: Ended::Ok,
+    };
+    let bucket = BucketName::parse("photos").ok();
+    let (resource, issued_key, issued_for, error_message) = (None, None, None, None);
+    let (bytes_in, bytes_out) = (0, 0);
+    Event::EvidenceObserved(Arc::new(Observed {
+        record,
+        bucket,
+        resource,
+        issued_key,
+        issued_for,
+        bytes_in,
+        bytes_out,
+        error_message,
+    }))
+}
+
+#[test]
+fn imported_records_are_told_to_the_org_of_their_account_alone() {
+    let served = Served::start();
+    let (root, key) = (&served.one.root, AccessKeyId::parse("AKIAIMPORTEDONLY0001").unwrap());
+    let (account, source) = (AccountId::parse("111111111111").unwrap(), "trail.json".into());
+    let events = (0..5).map(|hour| recorded(&key, hour)).collect();
+    execute(&served.ledger, Command::ImportEvidence { account, source, events, duplicates: 0, rejected: 0 });
+    let path = format!("/audit/evidence/{key}");
+    let report = &served.get(root, &path).done()["report"];
+    assert_eq!((&report["records"], &report["all"]["ok"]), (&json!(5), &json!(5)), "{report}");
+    assert_eq!(report["calls"][0]["value"], "s3:GetObject");
+    assert_eq!(report["identities"][0]["value"], "user robot");
+    assert_eq!(report["newest"][0]["at"], "2026-03-01T04:00:00Z");
+    let later = &served.get(root, &format!("{path}?since=2026-03-01T03:00Z&rows=1")).done()["report"];
+    assert_eq!((&later["records"], later["newest"].as_array().unwrap().len()), (&json!(2), 1));
+    assert_eq!(served.get(&served.other.root, &path).problem(), (404, "not-found".into()));
+    assert_eq!(served.get(root, "/audit/evidence/NQAKNNNNNNNNNNNNNNNN").problem(), (404, "not-found".into()));
+    let log = served.get(root, &format!("/audit/log?key={key}")).done();
+    assert_eq!(log["items"], json!([]), "they are not the org's own events");
+}
+
+#[test]
+fn whoever_reads_the_ledgers_health_can_have_it_verified() {
+    let served = Served::start();
+    let (auditor, member) = (served.user_key("audra", Role::Auditor), served.user_key("mel", Role::Member));
+    let before = served.get(&auditor, "/health").done();
+    assert_eq!(
+        (&before["writer"], &before["verification"]),
+        (&json!("ready"), &json!({ "running": false, "last": null }))
+    );
+    let begun = served.raw(Some(&auditor), "POST", "/verify", &[], b"");
+    assert_eq!(begun.status, 202, "{}", begun.text());
+    for (method, path) in [("GET", "/health"), ("POST", "/verify")] {
+        assert_eq!(served.raw(Some(&member), method, path, &[], b"").problem(), (403, "forbidden".into()), "{path}");
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let health = served.get(&auditor, "/health").done();
+        let verification = &health["verification"];
+        if verification["running"] == json!(false) {
+            let last = &verification["last"];
+            assert_eq!((&last["ok"], &last["findings"]), (&json!(true), &json!([])), "{last}");
+            // What was counted of the keys may have been written meanwhile.
+            assert!(last["last_seq"].as_u64() >= before["seq"].as_u64(), "{last} {before}");
+            assert!(last["last_seq"] != before["seq"] || last["chain_head"] == before["chain_head"], "{last} {before}");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{health}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

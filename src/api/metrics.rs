@@ -6,6 +6,7 @@
 //! Not here: uses of keys, which are events (`gate`).
 
 use super::Api;
+use super::health::Writer;
 use super::route::Owner;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -75,7 +76,9 @@ impl Metrics {
         let mut out = String::with_capacity(4096);
         let state = api.ledger.state();
         let orgs = state.live_orgs().count();
-        let gauges: [(&str, &str, u64); 5] = [
+        let writer = Writer::of(&api.ledger);
+        let verified = api.verifications.last();
+        let mut gauges: Vec<(&str, &str, u64)> = vec![
             ("keyledger_connections", "Open connections.", self.connections.load(Ordering::Relaxed)),
             ("keyledger_seq", "The newest commit.", state.seq().0),
             ("keyledger_keys", "Access keys, deleted ones included.", state.key_count() as u64),
@@ -83,9 +86,25 @@ impl Metrics {
             (
                 "keyledger_poisoned",
                 "1 after a failed write: reads go on, writes do not.",
-                u64::from(api.ledger.is_poisoned()),
+                u64::from(writer == Writer::Poisoned),
+            ),
+            (
+                "keyledger_full",
+                "1 while the disk is full: only revokes and the like go on.",
+                u64::from(writer == Writer::Full),
             ),
         ];
+        // Absent until there was one.
+        if let Some(verified) = &verified {
+            let ended_s = u64::try_from(verified.ended_at.0 / 1_000_000_000).unwrap_or_default();
+            gauges.extend([
+                ("keyledger_verified_timestamp_seconds", "When the last verification of the ledger ended.", ended_s),
+                ("keyledger_verified_ok", "0 when the last verification found damage.", u64::from(verified.is_ok())),
+                ("keyledger_verified_seconds", "How long it took.", verified.took.as_secs()),
+            ]);
+            let seq = verified.log.as_ref().map(|log| log.last_seq);
+            gauges.extend(seq.map(|seq| ("keyledger_verified_seq", "The last commit it checked.", seq)));
+        }
         for (name, help, value) in gauges {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
         }
@@ -156,13 +175,16 @@ fn answer(api: &Api, path: &str) -> Response<Full<Bytes>> {
         "/metrics" => text(StatusCode::OK, api.metrics.text(api)),
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
         "/readyz" => {
-            let poisoned = api.ledger.is_poisoned();
-            let status = if poisoned { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+            let trouble = Writer::of(&api.ledger).trouble();
+            let status = if trouble.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+            let verified = api.verifications.last();
             let body = serde_json::json!({
-                "ready": !poisoned,
-                "writes": if poisoned { "stopped by a failed write; restart to recover" } else { "go on" },
+                "ready": trouble.is_none(),
+                "writes": trouble.unwrap_or("go on"),
                 "seq": api.ledger.state().seq(),
                 "restored_and_not_accepted": api.ledger.state().restored().is_some(),
+                "verified_at": verified.as_ref().map(|it| it.ended_at.to_string()),
+                "verified_ok": verified.as_ref().map(|it| it.is_ok()),
             });
             text(status, format!("{body}\n"))
         }

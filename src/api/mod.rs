@@ -18,6 +18,7 @@
 pub mod authenticate;
 pub mod console;
 pub mod dialect;
+pub mod health;
 pub mod incoming;
 mod lasting;
 pub mod metrics;
@@ -70,6 +71,8 @@ pub struct Api {
     pub metrics: Metrics,
     pub io: Arc<dyn Io>,
     pub clock: Arc<dyn Clock>,
+    /// When the ledger was last verified, and what was found.
+    pub verifications: Arc<health::Verifications>,
     /// The log with its index, for questions about the past.
     pub(crate) past: past::Past,
     /// The nonces of partners' requests.
@@ -120,6 +123,10 @@ impl Api {
         let console = console::Kept::default();
         let native = native::Kept::new(Time(clock.now().wall_ns));
         let stopping = watch::Sender::new(false);
+        let ledger_id = ledger.meta().ledger_id;
+        let dir = options.dir.clone();
+        let verifications = health::Verifications::new(Arc::clone(&io), Arc::clone(&clock), dir, ledger_id);
+        let verifications = Arc::new(verifications);
         Ok(Self {
             ledger,
             gate,
@@ -128,6 +135,7 @@ impl Api {
             metrics,
             io,
             clock,
+            verifications,
             past,
             partner,
             iam,

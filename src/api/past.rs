@@ -7,7 +7,8 @@
 
 use super::Api;
 use crate::audit::{Archive, AuditError, History, OrgCut};
-use crate::model::OrgUid;
+use crate::model::{OrgOwner, OrgUid};
+use crate::state::{OrgRecord, State};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -63,6 +64,13 @@ impl Past {
         }
         Ok(())
     }
+}
+
+/// The evidence org whose records an org may be told of: its own account's, where it is an org of the operator's, who imports. The
+/// account id of a provider's org was drawn and says nothing of AWS.
+pub fn evidence_org_of(state: &State, org: &OrgRecord) -> Option<OrgUid> {
+    let evidence = OrgUid::evidence(org.account);
+    (org.owner == OrgOwner::Operator && state.evidence(evidence).is_some()).then_some(evidence)
 }
 
 /// Runs what reads files where it holds up no other task.

@@ -15,6 +15,7 @@
 //! Not here: what the dialects do.
 
 use super::dialect::{aws_iam, cloudtrail, json_rpc, lightsail, missing, partner, tigris_iam};
+use super::health::Writer;
 use super::{Api, Fault, Incoming, Reply, console, native, reply};
 use crate::sigv4::{Request, scope_of};
 use hyper::header::HeaderMap;
@@ -142,18 +143,10 @@ fn health(api: &Api, incoming: &Incoming) -> Reply {
     if incoming.method != "GET" && incoming.method != "HEAD" {
         return reply(405, "text/plain; charset=utf-8", "method not allowed\n");
     }
-    match incoming.path() {
-        "/readyz" if api.ledger.is_poisoned() => reply(
-            503,
-            "text/plain; charset=utf-8",
-            "an earlier write failed: reads go on, writes do not; restart to recover\n",
-        ),
-        "/readyz" if api.ledger.is_full() => reply(
-            503,
-            "text/plain; charset=utf-8",
-            "the disk is full: reads and revokes go on, other writes do not; make room\n",
-        ),
-        _ => reply(200, "text/plain; charset=utf-8", "ok\n"),
+    let trouble = Writer::of(&api.ledger).trouble().filter(|_| incoming.path() == "/readyz");
+    match trouble {
+        Some(trouble) => reply(503, "text/plain; charset=utf-8", format!("{trouble}\n")),
+        None => reply(200, "text/plain; charset=utf-8", "ok\n"),
     }
 }
 

@@ -1,6 +1,6 @@
-//! What the server does beside answering: writes what was seen of keys.
+//! What the server does beside answering: writes what was seen of keys, and has the ledger verified when that is due.
 //!
-//! Not here: when that is due (`gate`), the budget of bytes a day (`ledger::usage`).
+//! Not here: when that is due (`gate`), the budget of bytes a day (`ledger::usage`), verifying (`health`).
 
 use super::Api;
 use crate::gate::Gate;
@@ -19,7 +19,12 @@ pub(super) async fn run(api: Arc<Api>, mut halted: oneshot::Receiver<()>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = every.tick() => write_use(&api.ledger, &api.gate, "usage", api.now()).await,
+            _ = every.tick() => {
+                if api.verifications.is_due(api.now()) {
+                    api.verifications.begin();
+                }
+                write_use(&api.ledger, &api.gate, "usage", api.now()).await;
+            }
             _ = &mut halted => break,
         }
     }

@@ -21,6 +21,7 @@ pub const QUESTIONS: [&str; 6] = ["I1", "I3", "I5", "I7", "R3", "R9"];
 
 /// An id's whole history, in every org it stands in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Biography {
     pub questions: [&'static str; 6],
     pub access_key_id: String,
@@ -30,6 +31,7 @@ pub struct Biography {
 
 /// One key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Life {
     pub org: String,
     pub org_kind: &'static str,
@@ -66,6 +68,7 @@ pub struct Life {
 
 /// One version of a secret: never the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct SecretRow {
     pub version: u32,
     pub set_at: Stamp,
@@ -82,6 +85,7 @@ pub struct SecretRow {
 
 /// A key that this key made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct MadeKey {
     pub access_key_id: String,
     pub at: Stamp,
@@ -91,6 +95,7 @@ pub struct MadeKey {
 
 /// A name that is no longer the present one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct EarlierName {
     /// `owner` or `label`.
     pub of: &'static str,
@@ -101,6 +106,7 @@ pub struct EarlierName {
 
 /// One event of a life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Chapter {
     pub bearing: Bearing,
     /// The key did it; it did not happen to the key.

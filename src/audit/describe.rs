@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// What something is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Subject {
     /// `key`, `user`, `group`, `policy`, `bucket`.
     pub noun: &'static str,
@@ -21,6 +22,7 @@ pub struct Subject {
 
 /// One value that changed. `None`: there was, or is, none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Change {
     pub field: String,
     pub before: Option<String>,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 /// What became of a noun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Became {
     Added,
@@ -29,6 +30,7 @@ impl Became {
 
 /// One field on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct FieldChange {
     pub field: &'static str,
     pub before: serde_json::Value,
@@ -37,6 +39,7 @@ pub struct FieldChange {
 
 /// One noun that is not the same at both moments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct DiffRow {
     #[serde(flatten)]
     pub name: RowName,

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 /// A secret version that is the leaked one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Identified {
     pub questions: [&'static str; 1],
     pub access_key_id: String,

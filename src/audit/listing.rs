@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 /// What kind of noun a row is of; the order rows are listed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Noun {
     Org,
@@ -45,6 +46,7 @@ impl Noun {
 
 /// What names a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RowName {
     pub noun: Noun,
     /// `live` or `evidence`.
@@ -59,6 +61,7 @@ pub struct RowName {
 
 /// One noun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct NounRow {
     #[serde(flatten)]
     pub name: RowName,

@@ -22,6 +22,7 @@ mod cut;
 pub mod describe;
 pub mod diff;
 mod error;
+pub mod evidence;
 pub mod gather;
 mod held;
 pub mod identify;

@@ -33,6 +33,17 @@ impl Serialize for EventRef {
     }
 }
 
+#[cfg(feature = "server")]
+impl schemars::JsonSchema for EventRef {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EventRef".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "The name of an event: `seq.index`.", "pattern": "^[0-9]+\\.[0-9]+$" })
+    }
+}
+
 /// A time, written as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub Time);
@@ -55,6 +66,17 @@ impl Serialize for Stamp {
     }
 }
 
+#[cfg(feature = "server")]
+impl schemars::JsonSchema for Stamp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Stamp".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "RFC 3339, in UTC.", "format": "date-time" })
+    }
+}
+
 /// `live` or `evidence`.
 #[must_use]
 pub fn org_kind(kind: OrgKind) -> &'static str {
@@ -66,6 +88,7 @@ pub fn org_kind(kind: OrgKind) -> &'static str {
 
 /// Who did something, as a row shows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct ActorRow {
     /// `operator`, `user`, `root`, `provider`, `node`, `system`, `role`, `federated`, `service`, `unknown`.
     pub kind: &'static str,
@@ -95,6 +118,7 @@ impl fmt::Display for ActorRow {
 
 /// Who made or changed something, when, whence, why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Attribution {
     pub event: EventRef,
     pub kind: &'static str,
@@ -126,6 +150,7 @@ impl Attribution {
 
 /// One fact, as `audit log` and every timeline show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct FactRow {
     pub event: EventRef,
     pub effective_at: Stamp,
@@ -182,6 +207,7 @@ impl FactRow {
 
 /// How urgent a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Info,
@@ -203,6 +229,7 @@ impl Severity {
 
 /// Something an audit holds against a key, with the events it rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The question it answers: `R1`, `I17`.
     pub question: &'static str,

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One source of rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct InForce {
     /// `grant`, `default_allow`, `attached`, `inline`, `boundary`, `role`, `root`.
     pub kind: &'static str,
@@ -153,6 +154,7 @@ fn attached_row(worlds: &Worlds, org: OrgUid, kind: &'static str, held_by: Strin
 
 /// How an event bears on a key's rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Bearing {
     /// It is about the key itself.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How uses ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ended {
     Ok,
@@ -167,6 +168,7 @@ pub const EVENTS_NAMED_MAX: usize = 20;
 
 /// Uses added up.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Tally {
     pub ok: u64,
     pub denied: u64,
@@ -205,6 +207,7 @@ impl Tally {
 
 /// Uses by one of their sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct TallyRow {
     pub value: String,
     /// Not seen with this key before the window.
@@ -270,6 +273,7 @@ impl Profile {
 
 /// A key's use in a few numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct UseSummary {
     #[serde(flatten)]
     pub tally: Tally,

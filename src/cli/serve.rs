@@ -70,6 +70,9 @@ pub struct Serve {
     /// A proxy whose X-Forwarded-For is believed: an address or range; may be repeated
     #[arg(long, value_name = "CIDR", hide_short_help = true)]
     trusted_proxy: Vec<String>,
+    /// Verify the ledger soon after the start and then so often, beside what it does; `off` for never
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = every, hide_short_help = true)]
+    verify_every: Every,
     /// Bytes a request's body may have
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, hide_short_help = true)]
     body_max: usize,
@@ -80,6 +83,10 @@ pub struct Serve {
     #[arg(long, value_name = "N", default_value_t = 1_024, hide_short_help = true)]
     requests_max: usize,
 }
+
+/// A length of time, or never.
+#[derive(Debug, Clone, Copy)]
+struct Every(Option<Duration>);
 
 /// What was made on the first start, and where it listens.
 #[derive(Serialize)]
@@ -123,6 +130,9 @@ impl Serve {
         };
         let api = Api::new(Arc::new(ledger), api_options, cx.io.clone(), cx.clock.clone());
         let api = Arc::new(api.map_err(|error| Failure::of(Exit::Usage, &error))?);
+        if let Every(Some(every)) = self.verify_every {
+            api.verifications.repeat(every);
+        }
         match &self.s3_endpoint {
             Some(url) if !is_public_url(url) => {
                 return Err(Failure::usage("--s3-endpoint takes a scheme and a host, such as https://s3.example.com"));
@@ -277,6 +287,14 @@ async fn serve_s3(s3: Option<(Node, Arc<Keys>)>, halted: oneshot::Receiver<()>) 
     // It was told to end, and that is how it ended.
     let _ = flushing.await;
     node::flush_all(&keys, &gate).await;
+}
+
+fn every(text: &str) -> Result<Every, String> {
+    if matches!(text, "off" | "0") {
+        return Ok(Every(None));
+    }
+    let ns = super::args::span(text).map_err(|expected| format!("{expected}, or off"))?;
+    Ok(Every(Some(Duration::from_nanos(ns.unsigned_abs()))))
 }
 
 fn read(cx: &Context, path: &Path) -> Result<Vec<u8>, Failure> {

@@ -7,6 +7,7 @@ use std::fmt;
 
 /// May it be done?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// Some statement allows it and none denies it.
     Allow,
@@ -40,6 +41,7 @@ impl fmt::Display for Verdict {
 
 /// A statement among the documents that were asked, both counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct StatementAt {
     pub document: u32,
     pub statement: u32,

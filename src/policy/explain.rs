@@ -28,6 +28,7 @@ pub struct Explanation {
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Explained {
     #[serde(flatten)]
     pub at: StatementAt,
@@ -42,6 +43,7 @@ pub struct Explained {
 
 /// Whether a statement matched, and if not, what in it did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
     Matched,
@@ -65,6 +67,7 @@ pub enum Outcome {
 
 /// A condition that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct FailedCondition {
     /// As written, prefix and suffix included.
     pub operator: String,

@@ -18,7 +18,7 @@ from served import ALLOW_S3, native_request
 
 # The noun that stands behind each segment of a path; what is no noun of an org is filled with a word.
 BEHIND = {
-    "keys": "KEY", "blast-radius": "KEY", "compromise": "KEY", "rights": "KEY", "users": "USER", "members": "USER", "groups": "GROUP",
+    "keys": "KEY", "blast-radius": "KEY", "compromise": "KEY", "evidence": "KEY", "rights": "KEY", "users": "USER", "members": "USER", "groups": "GROUP",
     "policies": "POLICY", "buckets": "BUCKET", "inline-policies": "inline", "versions": "1",
 }
 # The noun that each parameter of a query takes, and what is given where one is required.
@@ -27,7 +27,7 @@ REQUIRED = {"from": "seq:1", "action": "s3:GetObject"}
 # Parameters that name nothing of an org.
 PLAIN = {
     "action", "address", "at", "attribution", "compare", "context", "cursor", "deleted", "depth", "dialect", "expected_version", "force", "from", "kind",
-    "key_part", "known_at", "label", "limit", "max_age", "min_seq", "noun", "overlap", "path_prefix", "question", "ransom_deletes", "reverse", "rights",
+    "key_part", "known_at", "label", "limit", "max_age", "min_seq", "noun", "overlap", "path_prefix", "question", "ransom_deletes", "reverse", "rights", "rows",
     "since", "status", "timeline", "to", "until", "unused", "widened_days",
 }
 DOCUMENT = {"document": ALLOW_S3}
@@ -68,6 +68,7 @@ BODIES = {
     "SetExpiry": [{"expires_at": "2030-01-01T00:00:00Z"}],
     "SetGrants": [{"buckets": []}],
     "SetLabel": [{"label": "x"}],
+    "Simulate": [{"policies": ["POLICY"], "action": "s3:GetObject", "resource": "arn:aws:s3:::BUCKET/x"}],
     "SetRole": [{"role": "Auditor"}],
     "UpdateGroup": [{"path": "/x/"}],
     "UpdateRights": [{"attach": ["POLICY"]}, {"detach": ["POLICY"]}, {"buckets": []}],

@@ -21,6 +21,9 @@ from playwright.sync_api import sync_playwright
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["iam:*", "s3:*"], "Resource": "*"}]}
 BUCKETS = ["backups", "billing-exports", "customer-photos", "logs", "models"]
 PHONE = {"width": 360, "height": 740}
+ACCOUNT = "123456789012"
+# A key that only imported records know.
+OUTSIDE = "AKIAOUTSIDE000000001"
 holds = Claims()
 
 
@@ -73,6 +76,51 @@ def story(server, pause):
     root.delete_access_key(UserName="svc-monitor", AccessKeyId=second["AccessKeyId"])
     time.sleep(pause)
     return made["AccessKeyId"]
+
+
+def import_records(server, folder, key):
+    """What CloudTrail recorded of this key and of one that the ledger never held, as evidence of the org's account."""
+    def record(n, key, name, call, error=None):
+        service, call = call.split(":")
+        return {
+            "eventVersion": "1.09", "eventID": f"{n:08x}-0000-4000-8000-000000000000", "eventTime": f"2026-11-2{n % 6}T0{n % 9}:1{n % 5}:00Z",
+            "userIdentity": {"type": "IAMUser", "userName": name, "accountId": ACCOUNT, "accessKeyId": key, "arn": f"arn:aws:iam::{ACCOUNT}:user/{name}"},
+            "eventSource": f"{service}.amazonaws.com", "eventName": call, "awsRegion": "eu-west-1", "recipientAccountId": ACCOUNT,
+            "sourceIPAddress": ("203.0.113.9", "198.51.100.23")[n % 2], "userAgent": ("aws-cli/2.15.0", "S3 Browser/11.6.7")[n % 2],
+            "requestParameters": {"bucketName": "customer-photos"} if service == "s3" else None,
+            **({"errorCode": error} if error else {}),
+        }
+    calls = ["s3:ListBuckets", "s3:GetBucketAcl", "iam:ListUsers", "sts:GetCallerIdentity", "s3:GetObject"]
+    records = [record(n, key, "ci-deploy", calls[n % 5], "AccessDenied" if n % 7 == 0 else None) for n in range(60)]
+    records += [record(100 + n, OUTSIDE, "old-laptop", calls[n]) for n in range(3)]
+    path = os.path.join(folder, "trail.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"Records": records}, file)
+    server.cli("import", "cloudtrail", path)
+
+
+def imported(page, server, leaked):
+    for path in (f"/console/keys/{leaked}", f"/console/keys/{leaked}/investigation"):
+        page.goto(server.url + path)
+        text = page.locator("#evidence").inner_text()
+        holds("imported records are told, and as what they are", all(it in text for it in (
+            "In imported records", "Not seen by this server", ACCOUNT, "s3:ListBuckets", "203.0.113.9", "S3 Browser", "of 60")), text)
+    page.goto(f"{server.url}/console/keys/{OUTSIDE}")
+    text = page.locator("main").inner_text()
+    holds("a key of imported records alone has a page", "no key of this org" in text and "old-laptop" in text, text)
+
+
+def verify(page, server):
+    page.goto(server.url + "/console/health")
+    page.get_by_role("button", name="Verify now").click()
+    page.wait_for_url("**/console/health?done=verifying")
+    for _ in range(100):
+        if page.get_by_text("Last verified").is_visible() and not page.get_by_text("Running").is_visible():
+            break
+        time.sleep(0.1)
+        page.reload()
+    text = page.locator("#verification").inner_text()
+    holds("the ledger is verified when that is asked for", "Whole" in text and "Up to commit" in text, text)
 
 
 def sign_in(page, server):
@@ -193,7 +241,7 @@ def picture(page, screenshots, name, height):
 def every_page(key, leaked):
     return ["/console/keys", "/console/keys/new", f"/console/keys/{key}", f"/console/keys/{leaked}/investigation", "/console/usage",
             "/console/policies", "/console/policies/new", "/console/policies/deploy", "/console/simulate", "/console/audit",
-            "/console/rotation", "/console/health"]
+            "/console/rotation", "/console/health", f"/console/keys/{OUTSIDE}"]
 
 
 def fits_a_phone(browser, state, server, paths):
@@ -266,6 +314,7 @@ def main():
             leaked = story(server, 2 if screenshots else 0)
             # What was counted is written at the latest when the server stops.
             server.stop()
+            import_records(server, folder, leaked)
             server.start()
             browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox"])
             context = browser.new_context(viewport={"width": 1280, "height": 860})
@@ -276,6 +325,8 @@ def main():
             sign_in(page, server)
             key = keys(page, server, screenshots)
             investigation(page, server, leaked, screenshots)
+            imported(page, server, leaked)
+            verify(page, server)
             if screenshots:
                 page.goto(server.url + "/console/keys")
                 picture(page, screenshots, "keys", 940)

@@ -7,16 +7,36 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import unittest
+import urllib.request
 from urllib.parse import quote
 
-from served import ACCOUNT, Served, native_request
+import jsonschema_rs
+
+from served import ACCOUNT, ALLOW_S3, Served, native_request
 
 OTHER = "210987654321"
+IMPORTED = "AKIAIMPORTEDONLY0001"
+# What CloudTrail recorded of that key.
+RECORD = {
+    "eventVersion": "1.09", "eventID": "00000001-0000-4000-8000-000000000000", "eventTime": "2026-03-01T09:00:00Z",
+    "userIdentity": {"type": "IAMUser", "userName": "old-laptop", "accountId": ACCOUNT, "accessKeyId": IMPORTED},
+    "eventSource": "s3.amazonaws.com", "eventName": "GetObject", "awsRegion": "eu-west-1", "recipientAccountId": ACCOUNT,
+    "sourceIPAddress": "203.0.113.9", "userAgent": "aws-cli/2.15.0", "requestParameters": {"bucketName": "photos", "key": "a.jpg"},
+}
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Seconds that schemathesis may take, and requests of each operation and phase.
 SCHEMA_SECONDS, EXAMPLES = 60, 12
+
+
+def once(members):
+    """An object whose members stand in it once each."""
+    names = [name for name, _ in members]
+    assert len(names) == len(set(names)), names
+    return dict(members)
 
 
 class Native(Served):
@@ -27,9 +47,18 @@ class Native(Served):
         (("--org", ACCOUNT, "key", "create", "--label", "root", "--grant", "*=Admin"), None),
     )
 
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as trail:
+            json.dump({"Records": [RECORD]}, trail)
+            trail.flush()
+            cls.prepare = (*cls.prepare, (("import", "cloudtrail", trail.name), None))
+            super().setUpClass()
+
     def send(self, method, path, body=None, headers=None, key=None, endpoint=None):
         """One signed request; status, headers and the JSON of the reply."""
-        return native_request(endpoint or self.server.endpoint, key or self.server.root, method, path, body, headers)
+        at, key = endpoint or self.server.endpoint, key or self.server.root
+        return native_request(at, key, method, path, body, headers, lambda reply: json.loads(reply.read(), object_pairs_hook=once))
 
     def done(self, *arguments, **more):
         status, _, body = self.send(*arguments, **more)
@@ -106,6 +135,71 @@ class Native(Served):
                 self.assertEqual(self.code(*arguments), expected)
         self.assertEqual(self.code("GET", "/users", key=(self.server.root[0], "x" * 40)), (401, "bad-signature"))
         self.assertEqual(self.code("GET", "/users", key=("NQAKNNNNNNNNNNNNNNNN", "x" * 40)), (401, "unknown-key"))
+
+    def test_the_ledger_is_verified_and_says_so_in_its_metrics(self):
+        status, _, begun = self.send("POST", "/verify")
+        self.assertEqual(status, 202, begun)
+        deadline = time.monotonic() + 30
+        while (health := self.done("GET", "/health"))["verification"]["running"]:
+            self.assertLess(time.monotonic(), deadline, health)
+            time.sleep(0.05)
+        last = health["verification"]["last"]
+        self.assertEqual((health["writer"], last["ok"], last["findings"]), ("ready", True, []))
+        with urllib.request.urlopen(self.server.metrics) as told:
+            metrics = told.read().decode()
+        self.assertIn("\nkeyledger_verified_ok 1\n", metrics)
+        self.assertIn(f"\nkeyledger_verified_seq {last['last_seq']}\n", metrics)
+
+    def test_policies_are_simulated(self):
+        document = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
+        ask = {"documents": [document], "action": "s3:GetObject", "resource": "arn:aws:s3:::a/b", "context": {"aws:SourceIp": ["203.0.113.7"]}}
+        told = self.done("POST", "/policies/simulate", ask)
+        self.assertEqual((told["decision"], told["statements"][0]["outcome"]), ("Allow", "matched"))
+        told = self.done("POST", "/policies/simulate", {**ask, "action": "s3:PutObject"})
+        self.assertEqual((told["decision"], told["statements"][0]["outcome"]), ("ImplicitDeny", "other_action"))
+        bad = self.code("POST", "/policies/simulate", {**ask, "documents": ["{}"]})
+        self.assertEqual(bad[0], 400)
+
+    def test_every_report_is_as_the_document_says(self):
+        status, _, document = self.send("GET", "/openapi.json")
+        self.assertEqual(status, 200)
+        self.done("POST", "/users", {"user_name": "told"})
+        self.done("POST", "/policies", {"policy_name": "told", "document": ALLOW_S3})
+        self.done("PUT", "/users/told/policies/told")
+        self.done("PUT", "/buckets/told-bucket")
+        key = self.done("POST", "/keys", {"user_name": "told", "label": "a"})
+        self.send("GET", "/keys", key=(key["access_key_id"], key["secret_access_key"]))
+        path = f"/keys/{key['access_key_id']}"
+        for verb, body in (("label", {"label": "b"}), ("grants", {"buckets": [{"bucket": "told-bucket", "role": "Editor"}]})):
+            self.done("PUT", f"{path}/{verb}", body)
+        rotated = self.done("POST", f"{path}/rotate", {"grace_seconds": 60})
+        self.done("POST", f"{path}/flag", {"quarantine": True, "note": "leaked"})
+        self.done("POST", f"{path}/revoke")
+        id, question = key["access_key_id"], f"action=s3%3AGetObject&resource={quote('arn:aws:s3:::told-bucket/a', safe='')}"
+        asked = {
+            "/audit/log": [f"/audit/log?key={id}", "/audit/log?reverse=true"],
+            "/audit/keys/{key}": [f"/audit/keys/{id}", f"/audit/keys/{id}?rights=true", f"/audit/keys/{rotated['access_key_id']}"],
+            "/audit/rotation": ["/audit/rotation?attribution=true&since=1h", "/audit/rotation"],
+            "/audit/compromise/{key}": [f"/audit/compromise/{id}", f"/audit/compromise/{id}?since=1h"],
+            "/audit/rights/{key}": [f"/audit/rights/{id}", f"/audit/rights/{id}?{question}", f"/audit/rights/{id}?compare=seq%3A{key['seq']}"],
+            "/audit/blast-radius/{key}": [f"/audit/blast-radius/{id}", f"/audit/blast-radius/{self.server.root[0]}"],
+            "/audit/who-could": [f"/audit/who-could?{question}", f"/audit/who-could?{question}&from=1h&to=0s"],
+            "/audit/diff": [f"/audit/diff?from=seq%3A{key['seq']}"],
+            "/audit/evidence/{key}": [f"/audit/evidence/{IMPORTED}"],
+            "/state/nouns": ["/state/nouns"],
+            "/health": ["/health"],
+        }
+        for template, paths in asked.items():
+            answer = document["paths"][f"/api/v1{template}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+            schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **answer, "components": document["components"]}
+            reads = jsonschema_rs.validator_for(schema)
+            for path in paths:
+                with self.subTest(path=path):
+                    told = self.done("GET", path)
+                    self.assertEqual([f"{error.instance_path}: {error.message}" for error in reads.iter_errors(told)][:3], [])
+        members = document["components"]["schemas"]["CompromiseReport"]["properties"]
+        told = self.done("GET", f"/audit/compromise/{id}")["report"]
+        self.assertEqual(set(told) - set(members), set(), "members that the document does not name")
 
     def test_nothing_of_another_org_is_seen_or_changed(self):
         theirs = next(row for row in self.server.command("key", "list", "--all") if row["account_id"] == OTHER)

@@ -6,7 +6,7 @@
 
 use super::page::{self, Tab};
 use super::refused::Refused;
-use super::{Call, audit, key, picture, rotation, show, tree};
+use super::{Call, audit, evidence, key, picture, rotation, show, tree};
 use crate::api::Reply;
 use crate::audit::at::AsOf;
 use crate::audit::biography::uids_of;
@@ -37,14 +37,17 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
         nodes_max: NODES_MAX,
         ..CompromiseOptions::at(AsOf::time(now))
     };
-    let (report, story) = call.past(|history, worlds| {
-        let (live, evidence) = uids_of(found.id.as_str());
-        let terms =
-            [live, evidence].into_iter().flat_map(|uid| [Mention::Key(uid).term(), Mention::ActorKey(uid).term()]);
-        let held = Held::of(history, terms.collect())?;
-        let report = compromise(&held, worlds, found.id.as_str(), &options)?;
-        Ok((report, story(&held, &found, since, until.map_or(now, |until| until.min(now)))?))
-    })?;
+    let own = || {
+        call.past(|history, worlds| {
+            let (live, evidence) = uids_of(found.id.as_str());
+            let terms =
+                [live, evidence].into_iter().flat_map(|uid| [Mention::Key(uid).term(), Mention::ActorKey(uid).term()]);
+            let held = Held::of(history, terms.collect())?;
+            let report = compromise(&held, worlds, found.id.as_str(), &options)?;
+            Ok((report, story(&held, &found, since, until.map_or(now, |until| until.min(now)))?))
+        })
+    };
+    let (imported, (report, story)) = evidence::beside(call, &found.id, (since, until), own)?;
     let body = html! {
         p.crumbs { a href="/console/keys" { "Access keys" } " / " a href={ "/console/keys/" (found.id) } { (found.id) } " / " span { "Investigation" } }
         div.title-row {
@@ -69,6 +72,7 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
         @if !report.findings.is_empty() { section.card { h2 { "Findings" } (rotation::findings(&report.findings)) } }
         (radius(&report))
         (sides(&report))
+        @if let Some(told) = &imported { (evidence::section(call, told)) }
         (in_vain(&report))
         (others(&report))
         section.card {

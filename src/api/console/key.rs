@@ -4,7 +4,7 @@
 
 use super::page::{self, Tab};
 use super::refused::Refused;
-use super::{Call, audit, picture, show};
+use super::{Call, audit, evidence, picture, show};
 use crate::api::Reply;
 use crate::audit::access::May;
 use crate::audit::access::table::{DecisionTable, Kind, table_of};
@@ -35,21 +35,24 @@ struct Could {
 }
 
 /// # Errors
-/// 404 for a key of somebody else; 400 for what is no moment.
+/// 404 for a key of somebody else, and for one that nobody has and no imported record of the account speaks of; 400 for what is no moment.
 pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
-    let key = call.visitor.key(id)?;
+    let Ok(key) = call.visitor.key(id) else { return evidence::page(call, id) };
     let now = call.visitor.now;
-    let (story, newest) = call.past(|history, worlds| {
-        let told = story(history, &key, None, now)?;
-        let asked =
-            Asked { key: Some(key.id.to_string()), limit: Some(EVENTS_SHOWN), reverse: true, ..Asked::default() };
-        let mut newest: Vec<FactRow> = Vec::new();
-        log::rows(history, worlds, &Query::of(&asked, history, worlds)?, &mut |row| {
-            newest.push(row);
-            ControlFlow::Continue(())
-        })?;
-        Ok((told, newest))
-    })?;
+    let own = || {
+        call.past(|history, worlds| {
+            let told = story(history, &key, None, now)?;
+            let asked =
+                Asked { key: Some(key.id.to_string()), limit: Some(EVENTS_SHOWN), reverse: true, ..Asked::default() };
+            let mut newest: Vec<FactRow> = Vec::new();
+            log::rows(history, worlds, &Query::of(&asked, history, worlds)?, &mut |row| {
+                newest.push(row);
+                ControlFlow::Continue(())
+            })?;
+            Ok((told, newest))
+        })
+    };
+    let (imported, (story, newest)) = evidence::beside(call, &key.id, (None, None), own)?;
     let asked = call.query.some("at");
     let could = call.at(asked, |_, worlds, at| {
         let then = worlds.key(key.uid()).map(|place| place.record);
@@ -82,6 +85,7 @@ pub fn page(call: &Call<'_>, id: &str) -> Result<Reply, Refused> {
         (facts(call, &key))
         section.card { h2 { "Its life" } (picture::life(&story)) }
         (used_from(&story))
+        @if let Some(told) = &imported { (evidence::section(call, told)) }
         (rights(call, &key, could.as_ref(), asked))
         @if call.visitor.role.changes() && !key.is_deleted() { (acts(call, &key, status)) }
         section.card {
@@ -170,7 +174,7 @@ fn used_from(story: &Story) -> Markup {
 pub fn tallies(rows: &[TallyRow]) -> Markup {
     html! {
         table.plain {
-            thead { tr { th scope="col" { "From" } th.num scope="col" { "Uses" } th scope="col" { "Last" } } }
+            thead { tr { th scope="col" { "Which" } th.num scope="col" { "Uses" } th scope="col" { "Last" } } }
             tbody {
                 @for row in rows.iter().take(ROWS_SHOWN) {
                     tr {

@@ -22,6 +22,7 @@ mod audit;
 mod change;
 mod create;
 mod draft;
+mod evidence;
 mod form;
 mod guard;
 mod health;
@@ -192,6 +193,10 @@ async fn post(call: &Call<'_>, path: &str, form: &Form) -> Result<Reply, Refused
         ["keys", "new"] => {
             incoming.is_about("CreateKey");
             create::post(call, form).await
+        }
+        ["health", "verify"] => {
+            incoming.is_about("Verify");
+            health::verify(call)
         }
         ["keys", id, act] => {
             incoming.is_about("ChangeKey");

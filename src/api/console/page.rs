@@ -153,6 +153,7 @@ pub fn done(query: &Form) -> Markup {
         "retired" => "The older secret is dead.",
         "flagged" => "The key is flagged.",
         "cleared" => "The flag is cleared.",
+        "verifying" => "The ledger is being verified. Load this page again to see what was found.",
         "policy-created" => "The policy is stored.",
         "policy-changed" => "The policy is changed, for every key that holds it, from now on.",
         "policy-deleted" => "The policy is deleted and taken from whoever held it.",

@@ -4,52 +4,53 @@
 //! - Every report is asked of a history that holds the org's own commits alone.
 //! - A key of another org and one that never was get the same answer.
 //!
-//! Not here: the questions themselves (`audit`), who may ask (`rights`).
+//! Not here: the questions themselves (`audit`), who may ask (`rights`), imported records (`evidence`).
 
 use super::body::IdentifySecret;
-use super::call::{Answer, Call, Open, Report};
+use super::call::{Answer, Call, Report};
 use super::page::{Page, bad_cursor, cursor_of};
 use super::problem::Problem;
 use super::state::asked_nouns;
 use super::table::{Param, Route, schema};
 use crate::audit::access::blast::blast_radius;
 use crate::audit::access::compare::changes;
-use crate::audit::access::intervals::{Window, intervals};
+use crate::audit::access::intervals::{Interval, Window, intervals};
 use crate::audit::access::table::table;
 use crate::audit::access::told::{ToldRadius, ToldRights, What};
-use crate::audit::access::who::who_could;
+use crate::audit::access::who::{Able, who_could};
 use crate::audit::access::{Question, decide, power};
 use crate::audit::at::{AsOf, time_of, worlds_at};
-use crate::audit::biography::{BiographyOptions, biography};
-use crate::audit::compromise::{CompromiseOptions, compromise};
-use crate::audit::diff::diff;
+use crate::audit::biography::{Biography, BiographyOptions, biography};
+use crate::audit::compromise::{CompromiseOptions, CompromiseReport, compromise};
+use crate::audit::diff::{DiffRow, diff};
 use crate::audit::identify::{Identified, identify};
 use crate::audit::listing::ListingOptions;
 use crate::audit::query::KeyPart;
-use crate::audit::rotation::{QUESTIONS, RotationOptions, rotation};
+use crate::audit::rotation::{QUESTIONS, RotationOptions, RotationReport, rotation};
 use crate::audit::{Archive, Asked, AuditError, FactRow, OrgCut, Query, Worlds, log as facts};
 use crate::model::{AccessKeyId, EventId, KeyUid, OrgUid, SecretVersion, Seq, Time, When};
 use crate::state::KeyRecord;
 use crate::vault::{SecretKey, fingerprints_equal};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-const READ: &str = "keyledger:ReadAudit";
+pub const READ: &str = "keyledger:ReadAudit";
 const READ_LOG: &str = "keyledger:ReadLog";
 /// Rows of a report that has no pages.
 const ROWS_MAX: usize = 10_000;
 
 const AT: Param = Param::when("at", "As it was then: RFC 3339, an age such as 7d, or seq:1234");
 const KNOWN_AT: Param = Param::when("known_at", "Hide what was recorded later");
-const SINCE: Param = Param::when("since", "From here on");
-const UNTIL: Param = Param::when("until", "Until here, exclusive");
+pub const SINCE: Param = Param::when("since", "From here on");
+pub const UNTIL: Param = Param::when("until", "Until here, exclusive");
 const ACTION: Param = Param::text("action", "What is asked, such as s3:GetObject");
 const RESOURCE: Param = Param::text("resource", "Of what, such as arn:aws:s3:::bucket/key");
 const CONTEXT: Param = Param::many("context", "A condition key of the request, KEY=VALUE; may be repeated");
 
 pub const ROUTES: &[Route] = &[
-    Route::dig("/audit/log", "What happened, event by event", READ_LOG, schema::<Page<Open<FactRow>>>, log)
+    Route::dig("/audit/log", "What happened, event by event", READ_LOG, schema::<Page<FactRow>>, log)
         .query(&[
             Param::text("key", "About this access key, or caused by it"),
             Param::one_of(
@@ -70,28 +71,34 @@ pub const ROUTES: &[Route] = &[
             Param::flag("reverse", "Newest first"),
         ])
         .paged(),
-    Route::dig("/audit/keys/{key}", "An access key's whole life", READ, schema::<Report<Open<()>>>, key).query(&[
+    Route::dig("/audit/keys/{key}", "An access key's whole life", READ, schema::<Report<Biography>>, key).query(&[
         AT,
         KNOWN_AT,
         Param::flag("rights", "Also what changed its rights without touching it"),
     ]),
-    Route::dig("/audit/rotation", "Old, unused and badly rotated keys", READ, schema::<Report<Open<()>>>, rotated)
-        .query(&[
-            AT,
-            KNOWN_AT,
-            SINCE,
-            UNTIL,
-            Param::number("max_age", 1, 100_000, "Days after which a secret is old; the org's setting unless given"),
-            Param::number("unused", 1, 100_000, "Days without use after which a key is idle; 45 unless given"),
-            Param::number("overlap", 1, 100_000, "Days two keys of one user may both be usable; 30 unless given"),
-            Param::many("question", "Only this question, R1 to R14; may be repeated"),
-            Param::flag("attribution", "Also who made and last changed each usable key"),
-        ]),
+    Route::dig(
+        "/audit/rotation",
+        "Old, unused and badly rotated keys",
+        READ,
+        schema::<Report<RotationReport>>,
+        rotated,
+    )
+    .query(&[
+        AT,
+        KNOWN_AT,
+        SINCE,
+        UNTIL,
+        Param::number("max_age", 1, 100_000, "Days after which a secret is old; the org's setting unless given"),
+        Param::number("unused", 1, 100_000, "Days without use after which a key is idle; 45 unless given"),
+        Param::number("overlap", 1, 100_000, "Days two keys of one user may both be usable; 30 unless given"),
+        Param::many("question", "Only this question, R1 to R14; may be repeated"),
+        Param::flag("attribution", "Also who made and last changed each usable key"),
+    ]),
     Route::dig(
         "/audit/compromise/{key}",
         "What a leaked key did and made, and what of that is alive",
         READ,
-        schema::<Report<Open<()>>>,
+        schema::<Report<CompromiseReport>>,
         compromised,
     )
     .query(&[
@@ -109,17 +116,23 @@ pub const ROUTES: &[Route] = &[
         Param::number("timeline", 0, 10_000, "Rows of the timeline; 200 unless given"),
         Param::number("depth", 1, 64, "Generations of keys and users that are followed; 16 unless given"),
     ]),
-    Route::dig("/audit/rights/{key}", "What an access key could do", READ, schema::<Report<Open<()>>>, rights)
-        .query(&[AT, Param::when("compare", "Only what became different since then"), ACTION, RESOURCE, CONTEXT]),
+    Route::dig(
+        "/audit/rights/{key}",
+        "What an access key could do",
+        READ,
+        schema::<Report<ToldRights<'static>>>,
+        rights,
+    )
+    .query(&[AT, Param::when("compare", "Only what became different since then"), ACTION, RESOURCE, CONTEXT]),
     Route::dig(
         "/audit/blast-radius/{key}",
         "What an access key reaches, and could make itself into",
         READ,
-        schema::<Report<Open<()>>>,
+        schema::<Report<ToldRadius<'static>>>,
         blast,
     )
     .query(&[AT]),
-    Route::dig("/audit/who-could", "Every access key that could do something", READ, schema::<Report<Open<()>>>, who)
+    Route::dig("/audit/who-could", "Every access key that could do something", READ, schema::<Report<Could>>, who)
         .query(&[
             ACTION.required(),
             RESOURCE.required(),
@@ -129,18 +142,17 @@ pub const ROUTES: &[Route] = &[
             Param::when("to", "With `from`"),
             Param::text("key", "Only this key, between two moments"),
         ]),
-    Route::dig("/audit/diff", "What changed between two moments", READ, schema::<Report<Open<()>>>, difference).query(
-        &[
+    Route::dig("/audit/diff", "What changed between two moments", READ, schema::<Report<Rows<DiffRow>>>, difference)
+        .query(&[
             Param::when("from", "RFC 3339, an age such as 7d, or seq:1234").required(),
             Param::when("to", "Now unless given"),
             Param::many("noun", "Only these: org, user, group, policy, bucket or key; may be repeated"),
-        ],
-    ),
+        ]),
     Route::dig(
         "/audit/identify",
         "Which access key a leaked secret belongs to",
         READ,
-        schema::<Report<Open<()>>>,
+        schema::<Report<Rows<Identified>>>,
         identified,
     )
     .asked_by_post()
@@ -190,7 +202,7 @@ fn with_archive<R>(call: &Call<'_>, f: impl FnOnce(&Archive) -> Result<R, Proble
 }
 
 /// A moment of the query as a time.
-fn time(call: &Call<'_>, name: &'static str) -> Result<Option<Time>, Problem> {
+pub fn time(call: &Call<'_>, name: &'static str) -> Result<Option<Time>, Problem> {
     let when = call.when(name)?;
     Ok(when.map(|when| time_of(when, call.api.ledger.reader())).transpose()?)
 }
@@ -199,8 +211,17 @@ fn own(call: &Call<'_>) -> BTreeSet<OrgUid> {
     BTreeSet::from([call.org_uid()])
 }
 
+/// Who could, at a moment or between two.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Could {
+    Now(Rows<Able>),
+    Between(Rows<Interval>),
+}
+
 /// Rows of a report that has no pages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RowsOf{T}")]
 struct Rows<T> {
     rows: Vec<T>,
     /// There are more than are told.
@@ -242,7 +263,7 @@ fn log(call: &Call<'_>) -> Result<Answer, Problem> {
     };
     let after = paging.after.as_deref().map(|after| event_id(after).ok_or_else(bad_cursor)).transpose()?;
     let worlds = Worlds::live(call.state.share());
-    let mut items: Vec<Open<FactRow>> = Vec::new();
+    let mut items: Vec<FactRow> = Vec::new();
     let (mut last, mut more) = (None, false);
     with_archive(call, |archive| {
         let history = OrgCut::new(archive, call.org_uid());
@@ -272,7 +293,7 @@ fn log(call: &Call<'_>) -> Result<Answer, Problem> {
                 return ControlFlow::Break(());
             }
             last = Some(id);
-            items.push(Open(row));
+            items.push(row);
             ControlFlow::Continue(())
         })?;
         Ok(())
@@ -295,7 +316,7 @@ fn key(call: &Call<'_>) -> Result<Answer, Problem> {
     let options = BiographyOptions { as_of, with_rights: call.query.flag("rights") };
     with_archive(call, |archive| {
         let history = OrgCut::new(archive, call.org_uid());
-        call.told(Open(biography(&history, &reading.worlds, key.id.as_str(), &options)?))
+        call.told(biography(&history, &reading.worlds, key.id.as_str(), &options)?)
     })
 }
 
@@ -303,7 +324,7 @@ fn days(call: &Call<'_>, name: &str) -> Option<u32> {
     call.query.number(name).and_then(|days| u32::try_from(days).ok())
 }
 
-fn count(call: &Call<'_>, name: &str) -> Option<usize> {
+pub fn count(call: &Call<'_>, name: &str) -> Option<usize> {
     call.query.number(name).and_then(|count| usize::try_from(count).ok())
 }
 
@@ -329,7 +350,7 @@ fn rotated(call: &Call<'_>) -> Result<Answer, Problem> {
     };
     with_archive(call, |archive| {
         let history = OrgCut::new(archive, call.org_uid());
-        call.told(Open(rotation(&history, &reading.worlds, &options)?))
+        call.told(rotation(&history, &reading.worlds, &options)?)
     })
 }
 
@@ -350,7 +371,7 @@ fn compromised(call: &Call<'_>) -> Result<Answer, Problem> {
     };
     with_archive(call, |archive| {
         let history = OrgCut::new(archive, call.org_uid());
-        call.told(Open(compromise(&history, &reading.worlds, key.id.as_str(), &options)?))
+        call.told(compromise(&history, &reading.worlds, key.id.as_str(), &options)?)
     })
 }
 
@@ -374,11 +395,10 @@ fn rights(call: &Call<'_>) -> Result<Answer, Problem> {
     let reading = Reading::at(call, call.when("at")?)?;
     let key = reading.key(call)?;
     let (worlds, now) = (&reading.worlds, reading.now);
-    let told = |what| call.told(Open(ToldRights::of(worlds, &key, now, what)));
+    let told = |what| call.told(ToldRights::of(worlds, &key, now, what));
     if let Some(question) = &question {
         let (answer, in_general) = (decide(worlds, &key, question, now), power(worlds, &key, question, now));
-        let (action, resource) = (question.action.as_str(), question.resource.as_str());
-        return told(What::Answer { action, resource, answer: &answer, in_general: &in_general });
+        return told(What::Answer { question, answer: &answer, in_general: &in_general });
     }
     let table_now = table(worlds, &key, now);
     let Some(compare) = compare else { return told(What::Table(&table_now)) };
@@ -392,7 +412,7 @@ fn blast(call: &Call<'_>) -> Result<Answer, Problem> {
     let reading = Reading::at(call, call.when("at")?)?;
     let key = reading.key(call)?;
     let radius = blast_radius(&reading.worlds, &key, reading.now);
-    call.told(Open(ToldRadius::of(&reading.worlds, &key, reading.now, &radius)))
+    call.told(ToldRadius::of(&reading.worlds, &key, reading.now, &radius))
 }
 
 fn who(call: &Call<'_>) -> Result<Answer, Problem> {
@@ -405,7 +425,7 @@ fn who(call: &Call<'_>) -> Result<Answer, Problem> {
             }
             let reading = Reading::at(call, call.when("at")?)?;
             let found = who_could(&reading.worlds, &question, reading.now, Some(&orgs));
-            return call.told(Open(Rows::of(found.able)));
+            return call.told(Could::Now(Rows::of(found.able)));
         }
         (Some(from), Some(to)) if from < to && call.query.text("at").is_none() => (from, to),
         _ => return Err(Problem::invalid("to", "a moment behind `from`, and no `at`")),
@@ -422,7 +442,7 @@ fn who(call: &Call<'_>) -> Result<Answer, Problem> {
     with_archive(call, |archive| {
         let history = OrgCut::new(archive, call.org_uid());
         let window = Window { question: &question, from, to, key, orgs: Some(&orgs) };
-        call.told(Open(Rows::of(intervals(&history, &window)?)))
+        call.told(Could::Between(Rows::of(intervals(&history, &window)?)))
     })
 }
 
@@ -432,7 +452,7 @@ fn difference(call: &Call<'_>) -> Result<Answer, Problem> {
     let after = Reading::at(call, call.when("to")?)?;
     let options = ListingOptions { nouns, orgs: Some(own(call)), ..ListingOptions::default() };
     let rows = diff((&before.worlds, before.now), (&after.worlds, after.now), &options);
-    call.told(Open(Rows::of(rows)))
+    call.told(Rows::of(rows))
 }
 
 fn identified(call: &Call<'_>) -> Result<Answer, Problem> {
@@ -453,6 +473,6 @@ fn identified(call: &Call<'_>) -> Result<Answer, Problem> {
     with_archive(call, |archive| {
         let history = OrgCut::new(archive, call.org_uid());
         let found: Vec<Identified> = identify(&history, &reading.worlds, reading.now, &is_it)?;
-        call.told(Open(Rows::of(found)))
+        call.told(Rows::of(found))
     })
 }

@@ -38,6 +38,25 @@ pub struct DocumentBody {
     pub document: String,
 }
 
+/// A request that policies are asked about. It has what is given and nothing else: no address, no time, no name is added.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Simulate {
+    /// Policies of the org, by name or ARN.
+    #[serde(default)]
+    pub policies: Vec<String>,
+    /// IAM documents as text.
+    #[serde(default)]
+    pub documents: Vec<String>,
+    /// What is asked, such as `s3:GetObject`.
+    pub action: String,
+    /// Of what, such as `arn:aws:s3:::bucket/key`.
+    pub resource: String,
+    /// The request's condition keys, each with its values.
+    #[serde(default)]
+    pub context: BTreeMap<String, Vec<String>>,
+}
+
 // Orgs
 
 #[derive(Debug, Deserialize, JsonSchema)]

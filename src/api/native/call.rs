@@ -20,8 +20,8 @@ use crate::state::{OrgRecord, State};
 use crate::vault::SecretKey;
 use bytes::Bytes;
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Serialize, Serializer};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -92,26 +92,6 @@ pub struct Report<T> {
 pub struct Gone {
     pub name: String,
     pub deleted: bool,
-}
-
-/// An object whose members the report defines.
-#[derive(Debug)]
-pub struct Open<T>(pub T);
-
-impl<T: Serialize> Serialize for Open<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<T> JsonSchema for Open<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Object".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "object" })
-    }
 }
 
 impl Answer {

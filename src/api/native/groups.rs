@@ -3,11 +3,12 @@
 
 use super::body::{CreateGroup, DocumentBody, UpdateGroup};
 use super::call::{Answer, Call, Changed, Gone, Shown, changed};
+use super::held;
 use super::page::{Page, Paging};
 use super::problem::Problem;
 use super::table::{Route, schema};
 use crate::audit::rows::GroupRow;
-use crate::ledger::{Command, Done, Target};
+use crate::ledger::{Command, Done};
 
 const READ: &str = "keyledger:ReadGroups";
 
@@ -54,7 +55,7 @@ pub const ROUTES: &[Route] = &[
         "PUT",
         "/groups/{group}/policies/{policy}",
         "Attach a policy to a group",
-        attach,
+        held::attach,
         schema::<Changed<GroupRow>>,
         shown,
     ),
@@ -62,7 +63,7 @@ pub const ROUTES: &[Route] = &[
         "DELETE",
         "/groups/{group}/policies/{policy}",
         "Detach a policy from a group",
-        detach,
+        held::detach,
         schema::<Changed<GroupRow>>,
         shown,
     ),
@@ -70,7 +71,7 @@ pub const ROUTES: &[Route] = &[
         "PUT",
         "/groups/{group}/inline-policies/{policy}",
         "Put an inline policy of a group",
-        put_inline,
+        held::put_inline,
         schema::<Changed<GroupRow>>,
         shown,
     )
@@ -79,7 +80,7 @@ pub const ROUTES: &[Route] = &[
         "DELETE",
         "/groups/{group}/inline-policies/{policy}",
         "Delete an inline policy of a group",
-        delete_inline,
+        held::delete_inline,
         schema::<Changed<GroupRow>>,
         shown,
     ),
@@ -148,27 +149,4 @@ fn add(call: &Call<'_>) -> Result<Command, Problem> {
 fn remove(call: &Call<'_>) -> Result<Command, Problem> {
     let (group, user) = (call.name("group").into(), call.name("user").into());
     Ok(Command::RemoveGroupMember { org: call.org_uid(), group, user })
-}
-
-fn target(call: &Call<'_>) -> Target {
-    Target::Group(call.name("group").into())
-}
-
-fn attach(call: &Call<'_>) -> Result<Command, Problem> {
-    Ok(Command::AttachPolicy { org: call.org_uid(), policy: call.name("policy").into(), to: target(call) })
-}
-
-fn detach(call: &Call<'_>) -> Result<Command, Problem> {
-    Ok(Command::DetachPolicy { org: call.org_uid(), policy: call.name("policy").into(), from: target(call) })
-}
-
-fn put_inline(call: &Call<'_>) -> Result<Command, Problem> {
-    let document = call.body::<DocumentBody>()?.document.into();
-    let (org, holder, name) = (call.org_uid(), target(call), call.name("policy").into());
-    Ok(Command::PutInlinePolicy { org, holder, name, document })
-}
-
-fn delete_inline(call: &Call<'_>) -> Result<Command, Problem> {
-    let (org, holder, name) = (call.org_uid(), target(call), call.name("policy").into());
-    Ok(Command::DeleteInlinePolicy { org, holder, name })
 }

@@ -9,15 +9,20 @@
 //! - Who may not is told so before anything is looked up; what another org has does not exist.
 //! - A change is retried safely with an `Idempotency-Key`, and its answer never shows a secret twice.
 //!
-//! Not here: what only the ledger's operator does (orgs and their settings, providers, clock, restore, vault): no key that signs
-//! may, so it is done on the ledger's own machine.
+//! Not here, and why: what no key that signs may do, so it is done on the ledger's own machine (`init`, `serve`, `partner`, `import cloudtrail`,
+//! `clock accept`, and of `org` all but `show` and the alias); what works on the ledger's files (`backup`, `restore`, `repair`, `vault rekey`, and of
+//! `verify` the replay); what needs no ledger (`demo`, `completions`, `policy simulate --cases`, and `sigv4 verify`, which is given a secret).
 
 mod audit;
 mod body;
 mod buckets;
 mod call;
 mod events;
+mod evidence;
 mod groups;
+mod health;
+mod held;
+mod key_list;
 mod keys;
 mod node;
 mod openapi;
@@ -27,6 +32,7 @@ mod policies;
 mod problem;
 mod query;
 mod rights;
+mod simulate;
 mod state;
 mod table;
 mod tokens;

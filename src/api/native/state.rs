@@ -3,7 +3,7 @@
 //! Not here: what changed between two (`audit`).
 
 use super::audit::Reading;
-use super::call::{Answer, Call, Open, Report};
+use super::call::{Answer, Call, Report};
 use super::page::{Page, Paging};
 use super::problem::Problem;
 use super::table::{Param, Route, schema};
@@ -20,7 +20,7 @@ const DELETED: Param = Param::flag("deleted", "Deleted ones too");
 pub const ROUTES: &[Route] = &[
     Route::dig("/state", "A moment of the org in a few numbers", READ, schema::<Report<MomentRow>>, summary)
         .query(&[AT, NOUNS, DELETED]),
-    Route::dig("/state/nouns", "Every noun of a moment of the org", READ, schema::<Page<Open<NounRow>>>, nouns)
+    Route::dig("/state/nouns", "Every noun of a moment of the org", READ, schema::<Page<NounRow>>, nouns)
         .query(&[AT, NOUNS, DELETED])
         .paged(),
 ];
@@ -68,6 +68,6 @@ fn nouns(call: &Call<'_>) -> Result<Answer, Problem> {
         let after = (noun, of.to_owned(), uid.map(str::to_owned));
         rows.retain(|row| order(row) > after);
     }
-    let page = paging.page(call.state.seq().0, rows, name, |row| Open(row.clone()));
+    let page = paging.page(call.state.seq().0, rows, name, Clone::clone);
     Answer::json(&page)
 }

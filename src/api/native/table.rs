@@ -5,7 +5,9 @@
 
 use super::call::{Answer, Call};
 use super::problem::Problem;
-use super::{audit, buckets, events, groups, keys, node, org, policies, state, tokens, users};
+use super::{
+    audit, buckets, events, evidence, groups, health, keys, node, org, policies, simulate, state, tokens, users,
+};
 use crate::ledger::{Command, Done};
 use crate::sigv4::path_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -215,6 +217,12 @@ impl Route {
         self
     }
 
+    /// Answers before what it began has ended.
+    pub const fn begins(mut self) -> Self {
+        self.status = 202;
+        self
+    }
+
     pub fn is_change(&self) -> bool {
         matches!(self.does, Does::Change { .. } | Does::Report { .. })
     }
@@ -253,17 +261,20 @@ const OWN: &[Route] = &[
 
 /// Every route.
 pub fn routes() -> impl Iterator<Item = &'static Route> {
-    let all: [&'static [Route]; 11] = [
+    let all: [&'static [Route]; 14] = [
         OWN,
         org::ROUTES,
         users::ROUTES,
         groups::ROUTES,
         keys::ROUTES,
         policies::ROUTES,
+        simulate::ROUTES,
         buckets::ROUTES,
         tokens::ROUTES,
         state::ROUTES,
         audit::ROUTES,
+        evidence::ROUTES,
+        health::ROUTES,
         node::ROUTES,
     ];
     all.into_iter().flatten()

@@ -5,12 +5,13 @@
 
 use super::body::{self, ChangeTags, CreateUser, DocumentBody, SetBoundary, SetRole, UpdateUser, UserRole};
 use super::call::{Answer, Call, Changed, Gone, Shown, changed};
+use super::held;
 use super::page::{Page, Paging};
 use super::problem::Problem;
 use super::rights::Sight;
 use super::table::{Param, Route, schema};
 use crate::audit::rows::UserRow;
-use crate::ledger::{Command, Done, Target};
+use crate::ledger::{Command, Done};
 use crate::model::Role;
 
 const READ: &str = "keyledger:ReadUsers";
@@ -72,7 +73,7 @@ pub const ROUTES: &[Route] = &[
         "PUT",
         "/users/{user}/policies/{policy}",
         "Attach a policy to a user",
-        attach,
+        held::attach,
         schema::<Changed<UserRow>>,
         shown,
     ),
@@ -80,7 +81,7 @@ pub const ROUTES: &[Route] = &[
         "DELETE",
         "/users/{user}/policies/{policy}",
         "Detach a policy from a user",
-        detach,
+        held::detach,
         schema::<Changed<UserRow>>,
         shown,
     ),
@@ -88,7 +89,7 @@ pub const ROUTES: &[Route] = &[
         "PUT",
         "/users/{user}/inline-policies/{policy}",
         "Put an inline policy of a user",
-        put_inline,
+        held::put_inline,
         schema::<Changed<UserRow>>,
         shown,
     )
@@ -97,7 +98,7 @@ pub const ROUTES: &[Route] = &[
         "DELETE",
         "/users/{user}/inline-policies/{policy}",
         "Delete an inline policy of a user",
-        delete_inline,
+        held::delete_inline,
         schema::<Changed<UserRow>>,
         shown,
     ),
@@ -193,27 +194,4 @@ fn set_boundary(call: &Call<'_>) -> Result<Command, Problem> {
 
 fn no_boundary(call: &Call<'_>) -> Result<Command, Problem> {
     Ok(Command::SetUserBoundary { org: call.org_uid(), user: call.name("user").into(), policy: None })
-}
-
-fn target(call: &Call<'_>) -> Target {
-    Target::User(call.name("user").into())
-}
-
-fn attach(call: &Call<'_>) -> Result<Command, Problem> {
-    Ok(Command::AttachPolicy { org: call.org_uid(), policy: call.name("policy").into(), to: target(call) })
-}
-
-fn detach(call: &Call<'_>) -> Result<Command, Problem> {
-    Ok(Command::DetachPolicy { org: call.org_uid(), policy: call.name("policy").into(), from: target(call) })
-}
-
-fn put_inline(call: &Call<'_>) -> Result<Command, Problem> {
-    let document = call.body::<DocumentBody>()?.document.into();
-    let (org, holder, name) = (call.org_uid(), target(call), call.name("policy").into());
-    Ok(Command::PutInlinePolicy { org, holder, name, document })
-}
-
-fn delete_inline(call: &Call<'_>) -> Result<Command, Problem> {
-    let (org, holder, name) = (call.org_uid(), target(call), call.name("policy").into());
-    Ok(Command::DeleteInlinePolicy { org, holder, name })
 }

@@ -20,6 +20,7 @@ const STEPS_MAX: usize = 500;
 
 /// What a key reaches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct BlastRadius {
     pub status: &'static str,
     /// Whether it can be used at all; the rest then says what it could do if it were.
@@ -36,6 +37,7 @@ pub struct BlastRadius {
 
 /// One way to more rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Step {
     /// Who takes it: `the key`, ``user `bob` ``.
     pub from: String,

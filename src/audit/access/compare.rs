@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 /// What a key may otherwise than before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct CellChange {
     /// `bucket`, `bucket/prefix`, or the resource of what is asked of the org.
     pub place: String,

@@ -24,6 +24,7 @@ pub const TURNS_MAX: usize = 10;
 
 /// A key's rights over time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Course {
     pub org: String,
     pub org_kind: &'static str,
@@ -44,6 +45,7 @@ pub struct Course {
 
 /// A moment at which its rights changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Turn {
     pub at: Stamp,
     /// None: no event did, but the time.

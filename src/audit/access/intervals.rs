@@ -25,6 +25,7 @@ use std::ops::ControlFlow;
 
 /// A stretch of time in which a key could.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Interval {
     pub access_key_id: String,
     pub org: String,
@@ -39,6 +40,7 @@ pub struct Interval {
 
 /// What began or ended an interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Turn {
     /// None: no event did, but the window's edge or the time.
     pub event: Option<EventRef>,

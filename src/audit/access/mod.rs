@@ -85,6 +85,7 @@ impl Context for Given<'_> {
 
 /// An answer, with what decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Answer {
     pub allowed: bool,
     pub verdict: Verdict,

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 /// Whether it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum May {
     Never,
@@ -37,6 +38,7 @@ impl May {
 
 /// Whether a key may, and what says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Power {
     pub may: May,
     /// In words.
@@ -54,6 +56,7 @@ pub struct Power {
 
 /// A statement that bears on an answer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Because {
     /// ``policy `reader` ``, ``inline policy `home` ``, `role Editor`
     pub policy: String,

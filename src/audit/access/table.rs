@@ -19,6 +19,7 @@ const BUCKETS_MAX: usize = 1_000;
 
 /// A kind of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Read,
@@ -70,6 +71,7 @@ impl Kind {
 
 /// One place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Row {
     pub bucket: String,
     /// Of objects: what their keys begin with; empty for any.
@@ -80,6 +82,7 @@ pub struct Row {
 
 /// What may be done there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Cell {
     pub kind: Kind,
     pub action: &'static str,
@@ -95,6 +98,7 @@ impl Row {
 
 /// What a key may do, place by place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct DecisionTable {
     /// Buckets and prefixes in which something is possible, in order.
     pub rows: Vec<Row>,
@@ -108,6 +112,7 @@ pub struct DecisionTable {
 
 /// What may be asked of the org as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct OrgCell {
     pub action: &'static str,
     pub resource: String,

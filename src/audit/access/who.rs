@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 
 /// A key that may, or might.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Able {
     pub access_key_id: String,
     pub org: String,
@@ -30,6 +31,7 @@ pub struct Able {
 
 /// What was asked and found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct WhoCould {
     pub able: Vec<Able>,
     /// Keys that were asked.

@@ -39,6 +39,7 @@ pub struct Period<'a> {
 
 /// An edit that gave somebody more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Widening {
     pub event: EventRef,
     pub at: Stamp,
@@ -62,6 +63,7 @@ pub struct Widening {
 
 /// A key that may more than before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct WidenedKey {
     pub access_key_id: String,
     pub owner: String,

@@ -121,7 +121,7 @@ pub fn compromise(
     let (mut place_rows, mut opened, mut courses, mut usables, mut radii) = (vec![], vec![], vec![], vec![], vec![]);
     let radius = |worlds: &Worlds, place: &KeyPlace, at: Time| RadiusAt {
         at: at.into(),
-        org: worlds.account(place.record.org),
+        account_id: worlds.account(place.record.org),
         org_kind: org_kind(worlds.kind_of(place.record.org)),
         radius: blast_radius(worlds, &place.record, at),
     };

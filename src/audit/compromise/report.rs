@@ -11,6 +11,7 @@ use serde::Serialize;
 
 /// The whole investigation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct CompromiseReport {
     pub questions: [&'static str; 17],
     pub access_key_id: String,
@@ -20,6 +21,7 @@ pub struct CompromiseReport {
     pub until: Option<Stamp>,
     /// The moment that "alive" is told at.
     pub as_of: Stamp,
+    #[cfg_attr(feature = "server", schemars(with = "u64"))]
     pub seq: Seq,
     /// Where the id stands: whose, since when, by whom (I1, I3).
     pub places: Vec<Place>,
@@ -73,6 +75,7 @@ pub struct CompromiseReport {
 
 /// One org in which the id is a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Place {
     pub org: String,
     pub org_kind: &'static str,
@@ -90,6 +93,7 @@ pub struct Place {
 
 /// Whether it can be used, and if not, why not and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Usable {
     pub org: String,
     pub org_kind: &'static str,
@@ -99,12 +103,14 @@ pub struct Usable {
     /// None: it is usable, or the time stopped it.
     pub stopped_by: Option<Attribution>,
     /// A node that stands at this seq or later turns it away.
+    #[cfg_attr(feature = "server", schemars(with = "Option<u64>"))]
     pub seq: Option<Seq>,
     pub nodes: &'static str,
 }
 
 /// A program somewhere that used the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Client {
     pub user_agent: String,
     /// A /24 or /48.
@@ -115,9 +121,10 @@ pub struct Client {
 
 /// The blast radius at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RadiusAt {
     pub at: Stamp,
-    pub org: String,
+    pub account_id: String,
     pub org_kind: &'static str,
     #[serde(flatten)]
     pub radius: BlastRadius,
@@ -125,6 +132,7 @@ pub struct RadiusAt {
 
 /// How long it lay open (I4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Exposure {
     pub leaked_at: Option<Stamp>,
     pub first_use: Option<Stamp>,
@@ -139,6 +147,7 @@ pub struct Exposure {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct HourRow {
     pub hour: Stamp,
     pub uses: u64,
@@ -146,6 +155,7 @@ pub struct HourRow {
 
 /// What was tried in vain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct DenialRow {
     pub action: String,
     pub code: String,
@@ -156,6 +166,7 @@ pub struct DenialRow {
 
 /// Use after it had stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct AfterStop {
     pub address: String,
     pub ended: Ended,
@@ -167,6 +178,7 @@ pub struct AfterStop {
 
 /// A key or user that grew out of the leaked key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Node {
     /// `key`, `temporary-key`, `user`.
     pub kind: &'static str,
@@ -190,6 +202,7 @@ pub struct Node {
 
 /// One thing a node did that may last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Act {
     /// `change`, `persistence`, `credentials`, `anti-forensics`, `impact`.
     pub kind: &'static str,
@@ -201,6 +214,7 @@ pub struct Act {
 
 /// Something of the tree that still stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Alive {
     /// `key`, `temporary-key`, `user`, or `right` for what was attached or granted.
     pub kind: &'static str,
@@ -212,6 +226,7 @@ pub struct Alive {
 
 /// Another key that has something in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Sibling {
     pub access_key_id: String,
     pub org: String,
@@ -226,6 +241,7 @@ pub struct Sibling {
 
 /// What its rights came from at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RightsAt {
     pub at: Stamp,
     pub org: String,
@@ -234,6 +250,7 @@ pub struct RightsAt {
 
 /// Data taken or destroyed from one address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RansomRow {
     pub address: String,
     pub deletes: u64,
@@ -247,6 +264,7 @@ pub struct RansomRow {
 
 /// A question this report cannot answer, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Unanswered {
     pub question: &'static str,
     pub why: &'static str,

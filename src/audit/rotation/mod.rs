@@ -129,11 +129,13 @@ impl RotationOptions {
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RotationReport {
     pub questions: Vec<&'static str>,
     /// The moment ages and statuses are told at.
     pub as_of: Stamp,
     /// The last commit that was looked at.
+    #[cfg_attr(feature = "server", schemars(with = "u64"))]
     pub seq: Seq,
     pub keys: KeyCounts,
     /// Findings by check.
@@ -154,6 +156,7 @@ pub struct RotationReport {
 
 /// How many keys there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct KeyCounts {
     pub total: usize,
     pub usable: usize,
@@ -164,6 +167,7 @@ pub struct KeyCounts {
 
 /// Who made a key and who changed it last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct KeyAttribution {
     pub access_key_id: String,
     pub org: String,
@@ -176,6 +180,7 @@ pub struct KeyAttribution {
 
 /// Who, when, whence, why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct BriefAttribution {
     pub event: EventRef,
     pub at: Stamp,
@@ -188,6 +193,7 @@ pub struct BriefAttribution {
 
 /// Every grant and revoke of a period, in the order of recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Population {
     pub since: Option<Stamp>,
     pub until: Option<Stamp>,
@@ -200,13 +206,16 @@ pub struct Population {
 
 /// A commit and the hash that binds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct FrameRef {
+    #[cfg_attr(feature = "server", schemars(with = "u64"))]
     pub seq: Seq,
     pub frame_hash: String,
 }
 
 /// What names the state of the day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct SnapshotDigest {
     /// BLAKE3 over the listing of every noun, without statuses.
     pub digest: String,

@@ -17,6 +17,7 @@ const NAMED_MAX: usize = 3;
 
 /// One rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RotationRow {
     /// `pair`, `in-place`, or `inferred`: a second key was made, then the first one stopped.
     pub kind: &'static str,
@@ -48,6 +49,7 @@ pub struct RotationRow {
 
 /// Who used the old secret after the switch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct StillUsing {
     pub address: String,
     pub user_agent: String,

@@ -47,7 +47,7 @@ pub(super) fn print(out: &mut Out, report: &CompromiseReport, whole: bool) -> Re
         }
     }
     for at in &report.blast_radius {
-        out.heading(&format!("What it reached in org {}, at {}", at.org, moment(at.at.0)))?;
+        out.heading(&format!("What it reached in org {}, at {}", at.account_id, moment(at.at.0)))?;
         blast_radius::print(out, &at.radius)?;
     }
     Ok(())

@@ -61,9 +61,7 @@ impl Rights {
             if let Some(question) = &question {
                 let (answer, in_general) = (decide(worlds, key, question, now), power(worlds, key, question, now));
                 if cx.out.json {
-                    let (action, resource) = (question.action.as_str(), question.resource.as_str());
-                    let what = What::Answer { action, resource, answer: &answer, in_general: &in_general };
-                    cx.out.json(&asked(what))?;
+                    cx.out.json(&asked(What::Answer { question, answer: &answer, in_general: &in_general }))?;
                 } else {
                     print_answer(&mut cx.out, &answer, &in_general)?;
                 }
