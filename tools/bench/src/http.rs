@@ -4,7 +4,7 @@
 //! The floor is an axum handler that verifies the same SigV4 signature with a cached signing key and answers fixed XML. Both are asked by
 //! the same 64 connections, in the same process.
 //!
-//! Not here: pages of the console (their test times them), the gate's own path (`gate`).
+//! Not here: pages of the console (`console`), the gate's own path (`gate`).
 
 use crate::Result;
 use crate::plan::Plan;
@@ -47,9 +47,9 @@ xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx</SecretAccessKey><CreateDate>2026-11-26
 
 /// The account's root key.
 #[derive(Debug, Clone)]
-struct Root {
-    id: String,
-    secret: String,
+pub struct Root {
+    pub id: String,
+    pub secret: String,
 }
 
 /// Runs the stage.
@@ -75,8 +75,8 @@ fn caller() -> Caller {
     Caller::operator("root@bench")
 }
 
-/// A ledger with `keys` keys and the root's; some of their ids.
-fn build(folder: &Path, keys: usize) -> Result<(Root, Vec<String>)> {
+/// A new ledger with an org and its root's key.
+pub fn begin(folder: &Path) -> Result<(Ledger, OrgUid, Root)> {
     let options = LedgerOptions { witness: WitnessMode::Lazy, ..LedgerOptions::default() };
     let ledger = Ledger::init(folder, &InitOptions { ledger: options, ..InitOptions::default() })?;
     let settings = OrgSettings { iam_keys_per_user_max: Some(10_000_000), ..OrgSettings::default() };
@@ -94,7 +94,12 @@ fn build(folder: &Path, keys: usize) -> Result<(Root, Vec<String>)> {
     let mut done = ledger.execute_blocking(&caller(), Command::CreateKey { org, key: root.into() }, None)?;
     let secret = done.outcome.take_secret().ok_or("a new key shows its secret")?.expose_secret().to_owned();
     let Outcome::KeyCreated(made) = done.outcome else { return Err("no key was made".into()) };
-    let root = Root { id: made.access_key_id.to_string(), secret };
+    Ok((ledger, org, Root { id: made.access_key_id.to_string(), secret }))
+}
+
+/// A ledger with `keys` keys and the root's; some of their ids.
+fn build(folder: &Path, keys: usize) -> Result<(Root, Vec<String>)> {
+    let (ledger, org, root) = begin(folder)?;
     let names = (0..USERS).map(|user| format!("user-{user}"));
     in_groups(&ledger, names.chain((0..MAKERS).map(|maker| format!("maker-{maker}"))), |name| user(org, &name))?;
     let mut ids = Vec::new();
@@ -125,7 +130,7 @@ fn key(org: OrgUid, user: usize) -> Command {
     Command::CreateKey { org, key: CreateAccessKey { owner, ..CreateAccessKey::default() }.into() }
 }
 
-fn in_groups<T>(
+pub fn in_groups<T>(
     ledger: &Ledger,
     what: impl Iterator<Item = T>,
     command: impl Fn(T) -> Command,
@@ -141,7 +146,7 @@ fn in_groups<T>(
     Ok(outcomes)
 }
 
-fn api(folder: &Path) -> Result<Arc<Api>> {
+pub fn api(folder: &Path) -> Result<Arc<Api>> {
     let ledger = Arc::new(Ledger::open(folder, LedgerOptions::default())?);
     let options = ApiOptions {
         region: REGIONS[0].to_owned(),
@@ -153,7 +158,7 @@ fn api(folder: &Path) -> Result<Arc<Api>> {
     Ok(Arc::new(Api::new(ledger, options, Arc::new(RealIo), Arc::new(SystemClock))?))
 }
 
-fn local() -> SocketAddr {
+pub fn local() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 

@@ -13,6 +13,7 @@
 pub mod audit;
 pub mod cloudtrail;
 pub mod commands;
+pub mod console;
 pub mod data;
 pub mod disk;
 pub mod durable;

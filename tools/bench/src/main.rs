@@ -4,7 +4,7 @@ use keyledger_bench::data::Data;
 use keyledger_bench::plan::Plan;
 use keyledger_bench::table::Report;
 use keyledger_bench::{
-    Result, audit, disk, durable, gate, http, import, lookup, noise, pit, policy, replay, signature,
+    Result, audit, console, disk, durable, gate, http, import, lookup, noise, pit, policy, replay, signature,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ const USAGE: &str = "usage: bench quick|full [--only GOALS] [--json] [--seed N] 
 
   quick        at most five minutes on two cores
   full         5 M events, 10^7 keys
-  --only       comma-separated goals: D1 D2 D3 D4 R1 R2 R3 L1 L2 S1 P1 A1 H1 H2 H3 H4 T1 T2 Q1 Q2 cases rights revoke import disk
+  --only       comma-separated goals: D1 D2 D3 D4 R1 R2 R3 L1 L2 S1 P1 A1 H1 H2 H3 H4 H5 T1 T2 Q1 Q2 cases rights revoke import disk
   --json       JSON lines instead of tables
   --seed N     fixes every random choice (1)
   --dir DIR    where files are written, on the disk to be measured (the system's temporary folder)
@@ -99,6 +99,7 @@ fn stages(plan: &Plan) -> Result<bool> {
     policy::run(plan, &mut report)?;
     gate::run(plan, &mut report)?;
     http::run(plan, &mut report)?;
+    console::run(plan, &mut report)?;
     import::run(plan, &mut report)?;
     canary(&report, "at the end")?;
     let (reached, missed, open) = report.print();
