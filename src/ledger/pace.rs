@@ -49,7 +49,6 @@ impl Pace {
         }
         self.waited_ns = 0;
         self.waited_with = None;
-        self.skip = self.skip.saturating_sub(1);
         self.arrived(now_ns);
     }
 
@@ -59,6 +58,8 @@ impl Pace {
             let (missing, came) = (self.expected.saturating_sub(with), answered.saturating_sub(with));
             self.skipped = if 2 * came < missing { (2 * self.skipped + 1).min(SKIPPED_MAX) } else { 0 };
             self.skip = self.skipped;
+        } else {
+            self.skip = self.skip.saturating_sub(1);
         }
         self.expected = if answered + queued > 1 { answered + queued } else { 0 };
         self.gap_ns = (flush_ns / 4).clamp(0, GAP_NS_MAX);
@@ -131,23 +132,26 @@ mod tests {
     #[test]
     fn callers_who_take_long_are_waited_for_ever_less_often_until_they_come_in_time() {
         let mut pace = Pace::default();
+        pace.ended(20, 20, FLUSH, FLUSH);
         let mut waits = |came: usize, groups: u32| {
             let mut waits = 0;
             for _ in 0..groups {
-                pace.ended(20, 20, FLUSH, FLUSH);
                 pace.begin(FLUSH + 10);
-                if pace.expects_more(20) {
+                let is_waiting = pace.expects_more(20);
+                if is_waiting {
                     waits += 1;
                     pace.waits(20);
                 }
-                pace.ended(20 + came, 20 - came, FLUSH, FLUSH);
-                pace.begin(FLUSH + 10);
+                let answered = if is_waiting { 20 + came } else { 20 };
+                pace.ended(answered, 40 - answered, FLUSH, FLUSH);
             }
             waits
         };
-        let first = waits(5, 1_000);
-        assert!((10..30).contains(&first), "{first} waits");
-        assert!(waits(15, 100) > 60, "most of them come");
+        assert_eq!(waits(5, 127), 7, "the 1st, 3rd, 7th, 15th, 31st, 63rd and 127th");
+        assert_eq!(waits(5, 640), 10, "and then every 64th");
+        let then = waits(15, 100);
+        assert!(then >= 36, "{then} waits: most of them come");
+        assert_eq!(waits(15, 100), 100);
     }
 
     #[test]
