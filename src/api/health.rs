@@ -152,6 +152,7 @@ impl Verifications {
     }
 
     fn run(&self) {
+        let _running = Running(&self.is_running);
         let begun = self.clock.now();
         let worked_from = AtomicI64::new(begun.boot_ns);
         let rest = |_, _| {
@@ -180,7 +181,6 @@ impl Verifications {
             tracing::error!(findings = ?verified.findings, ?took, "the ledger was verified, and is NOT whole; see `keyledger verify`");
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(verified));
-        self.is_running.store(false, Ordering::Release);
     }
 
     /// Slots that are damaged each time one looks: one that is being written, or a file that a rekey replaces, is not.
@@ -195,6 +195,15 @@ impl Verifications {
             }
             looks += 1;
         }
+    }
+}
+
+/// A verification under way, until it ends, in a panic too.
+struct Running<'a>(&'a AtomicBool);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
