@@ -7,7 +7,8 @@
 
 use super::{Api, Incoming};
 use crate::gate::{ServiceDenied, ServiceRules, ServiceSigner, ServiceUse};
-use crate::model::{Caller, Dialect, Principal, Time};
+use crate::ledger::Token;
+use crate::model::{Caller, Dialect, OrgUid, Principal, Time};
 use crate::policy::{Request, Value};
 use crate::state::{Access, KeyRecord, State};
 
@@ -60,6 +61,11 @@ impl Signed {
         context.extend_from_slice(more);
         let standing = self.state.standing(&self.key);
         standing.decide(&Request::new(action, resource, &context[..]), self.now)
+    }
+
+    /// Whether an earlier attempt of this call was done: a command now finds its outcome, though its target may be gone.
+    pub fn was_done(&self, api: &Api, org: OrgUid, token: Option<&Token>) -> bool {
+        token.is_some_and(|token| api.ledger.was_done(&self.caller, org, token, self.now))
     }
 
     /// Counts this call as a use of the key, when it is over.

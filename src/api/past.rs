@@ -6,8 +6,9 @@
 //! Not here: the questions (`crate::audit`), who may ask them.
 
 use super::Api;
+use crate::audit::evidence::{Evidence, EvidenceOptions, evidence};
 use crate::audit::{Archive, AuditError, History, OrgCut};
-use crate::model::{OrgOwner, OrgUid};
+use crate::model::{AccessKeyId, OrgOwner, OrgUid};
 use crate::state::{OrgRecord, State};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -64,6 +65,22 @@ impl Past {
         }
         Ok(())
     }
+}
+
+/// What was imported of an access key, by the evidence that `org` may be told of; `None`: nothing, or it is not the org's to see.
+///
+/// # Errors
+/// Whatever keeps the log from being read.
+pub fn evidence_of(
+    api: &Api,
+    state: &State,
+    org: &OrgRecord,
+    id: &AccessKeyId,
+    options: &EvidenceOptions,
+) -> Result<Option<Evidence>, AuditError> {
+    let Some(org) = evidence_org_of(state, org) else { return Ok(None) };
+    let told = api.past.ask(api, org, |history| evidence(history, id, options))?;
+    Ok((told.records > 0).then_some(told))
 }
 
 /// The evidence org whose records an org may be told of: its own account's, where it is an org of the operator's, who imports. The

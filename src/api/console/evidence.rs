@@ -8,12 +8,11 @@ use super::page::{self, Tab};
 use super::refused::Refused;
 use super::{Call, key, show};
 use crate::api::Reply;
-use crate::api::past::{at_length, evidence_org_of};
-use crate::audit::AuditError;
-use crate::audit::evidence::{Evidence, EvidenceOptions, EvidenceRow, RECORDS_MAX, evidence};
+use crate::api::past::{at_length, evidence_of, evidence_org_of};
+use crate::audit::evidence::{Evidence, EvidenceOptions, EvidenceRow, RECORDS_MAX};
 use crate::audit::uses::TallyRow;
 use crate::model::text::excerpt;
-use crate::model::{AccessKeyId, OrgUid, Time};
+use crate::model::{AccessKeyId, Time};
 use maud::{Markup, html};
 
 /// Records and calls that are shown.
@@ -32,12 +31,12 @@ pub fn of(
     since: Option<Time>,
     until: Option<Time>,
 ) -> Result<Option<Evidence>, Refused> {
-    let Some(org) = org_of(call) else { return Ok(None) };
+    let visitor = &call.visitor;
+    if !visitor.role.sees_all() {
+        return Ok(None);
+    }
     let options = EvidenceOptions { since, until, rows_max: RECORDS_SHOWN };
-    let told: Result<Evidence, AuditError> =
-        call.api.past.ask(call.api, org, |history| evidence(history, id, &options));
-    let told = told?;
-    Ok((told.records > 0).then_some(told))
+    Ok(evidence_of(call.api, &visitor.state, &visitor.org, id, &options)?)
 }
 
 /// [`of`], read while `meanwhile` goes on: a page tells of both, and each takes a walk over the log.
@@ -50,7 +49,8 @@ pub fn beside<R>(
     (since, until): (Option<Time>, Option<Time>),
     meanwhile: impl FnOnce() -> Result<R, Refused>,
 ) -> Result<(Option<Evidence>, R), Refused> {
-    if org_of(call).is_none() {
+    let visitor = &call.visitor;
+    if !visitor.role.sees_all() || evidence_org_of(&visitor.state, &visitor.org).is_none() {
         return Ok((None, meanwhile()?));
     }
     let (told, own) = at_length(|| {
@@ -61,12 +61,6 @@ pub fn beside<R>(
         })
     });
     Ok((told?, own?))
-}
-
-/// The evidence org of the visitor's account.
-fn org_of(call: &Call<'_>) -> Option<OrgUid> {
-    let visitor = &call.visitor;
-    evidence_org_of(&visitor.state, &visitor.org).filter(|_| visitor.role.sees_all())
 }
 
 /// The page of a key that imported records alone know.

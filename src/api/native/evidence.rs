@@ -6,9 +6,8 @@ use super::audit::{READ, SINCE, UNTIL, count, time};
 use super::call::{Answer, Call, Report};
 use super::problem::Problem;
 use super::table::{Param, Route, schema};
-use crate::api::past::evidence_org_of;
-use crate::audit::AuditError;
-use crate::audit::evidence::{Evidence, EvidenceOptions, evidence};
+use crate::api::past::evidence_of;
+use crate::audit::evidence::{Evidence, EvidenceOptions};
 
 /// Rows unless it is said.
 const ROWS: usize = 20;
@@ -27,13 +26,7 @@ fn imported(call: &Call<'_>) -> Result<Answer, Problem> {
     let id = call.key_id()?;
     let rows_max = count(call, "rows").unwrap_or(ROWS);
     let options = EvidenceOptions { since: time(call, "since")?, until: time(call, "until")?, rows_max };
-    let missing = || Problem::no_such("access key");
-    let org = evidence_org_of(&call.state, &call.org).ok_or_else(missing)?;
-    let told: Result<Evidence, AuditError> =
-        call.api.past.ask(call.api, org, |history| evidence(history, &id, &options));
-    let told = told?;
-    if told.records == 0 {
-        return Err(missing());
-    }
+    let told = evidence_of(call.api, &call.state, &call.org, &id, &options)?;
+    let told = told.ok_or_else(|| Problem::no_such("access key"))?;
     call.told(told)
 }

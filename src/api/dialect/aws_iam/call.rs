@@ -119,10 +119,9 @@ impl<'a> Call<'a> {
         self.execute(resource, command).await.map(|_| None)
     }
 
-    /// Whether an earlier attempt of this call was done: a command now finds its outcome, though its target may be gone.
+    /// [`Signed::was_done`]
     pub fn was_done(&self) -> bool {
-        let done = |token| self.api.ledger.was_done(&self.signed.caller, self.org, token, self.now());
-        self.token.as_ref().is_some_and(done)
+        self.signed.was_done(self.api, self.org, self.token.as_ref())
     }
 
     /// The state in which what was just done can be seen.

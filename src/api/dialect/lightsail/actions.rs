@@ -248,9 +248,8 @@ impl<'a> Call<'a> {
     }
 
     async fn delete_bucket(&self, asked: &Asked) -> Answer {
-        let done = |token| self.api.ledger.was_done(&self.signed.caller, self.org, token, self.signed.now);
         // A retry of a delete that was done finds its outcome, and no bucket.
-        let is_retry = self.token.as_ref().is_some_and(done);
+        let is_retry = self.signed.was_done(self.api, self.org, self.token.as_ref());
         let bucket = if is_retry { bucket_name(asked)? } else { self.own_bucket(asked)? };
         let owner = OwnerRef::Bucket(self.org, bucket.clone());
         let keys: Vec<AccessKeyId> =
